@@ -1,0 +1,57 @@
+# Everything is set up by the targets themselves: apt packages when root (else it says what to install), and .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEMS ?= 5
+APT_BUILD := python3 python3-venv python3-dev gcc libsystemd-dev pkg-config libudev1
+APT_RUN := postgresql-15 libqmi-utils iproute2 util-linux procps
+APT_TEST := umockdev nftables systemd-container dbus
+
+.PHONY: help demo test check bench clean format lock docs
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.apt-%: packaging/apt-get-missing
+	@mkdir -p $(VENV)
+	packaging/apt-get-missing $(APT_BUILD) $(APT_RUN) $(if $(filter test,$*),$(APT_TEST))
+	@touch $@
+
+$(VENV)/.installed-%: requirements-dev.lock pyproject.toml | $(VENV)/.apt-%
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to proxy, live
+	$(BIN)/lastmile demo --modems $(MODEMS)
+
+test: $(VENV)/.installed-test ## every test
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-test ## format, lint, types, layers, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(VENV)/.installed-test ## put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-test ## the figures of docs/benchmarks.md
+	$(BIN)/python -m tests.bench
+
+docs: $(VENV)/.installed-test ## regenerate docs/configuration.md
+	$(BIN)/python -m agent.core.settings.reference > docs/configuration.md
+
+lock: ## renew the lock files (needs uv)
+	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements.lock
+	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --all-extras --group dev -o requirements-dev.lock
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""lastmile: one Linux host's agent for LTE modems, CPEs and ONUs. docs/architecture.md is the map."""

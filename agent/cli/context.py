@@ -1,0 +1,74 @@
+"""What the commands share: the settings, the database, and output for people and for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.core.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from agent.store.database import Database
+
+
+def load_settings(config: Path | None) -> Settings:
+    """The effective settings. Raises ConfigError."""
+    from agent.core.settings.load import load
+
+    loaded = load(config, os.environ)
+    for warning in loaded.warnings:
+        click.echo(f"lastmile: {warning}", err=True)
+    return loaded.settings
+
+
+@contextmanager
+def open_database(settings: Settings, name: str) -> Iterator[Database]:
+    """The database, closed again at the end."""
+    from agent.store.database import Database
+
+    section = settings.database
+    database = Database(
+        section.url.get_secret_value(),
+        pool_size=section.pool_size,
+        timeout_seconds=section.timeout_seconds,
+        name=f"lastmile {name}",
+    )
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def local_principal() -> str:
+    """Who types, for `requested_by` and the audit log."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"cli:{user}"
+
+
+def as_json(value: Any) -> str:
+    """A row or several as JSON; times in ISO 8601."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

@@ -1,0 +1,1 @@
+"""Settings: one typed schema (schema), read from files, drop-ins, the environment and credentials (load)."""

@@ -1,0 +1,331 @@
+"""Every setting, its type, its default and what it means. The reference in docs/ is made from these texts."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+Network = IPv4Network | IPv6Network
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
+TcpPort = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class Section(BaseModel):
+    """A table of the settings file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AgentSettings(Section):
+    """[agent] This host and its places on disk."""
+
+    host: str = Field(
+        default="",
+        max_length=63,
+        description="Name of this host in the fleet; empty: the machine's host name.",
+    )
+    state_dir: Path = Field(
+        default=Path("/var/lib/lastmile"), description="Kept over reboots: wishes, PIN tries, the outbox."
+    )
+    run_dir: Path = Field(default=Path("/run/lastmile"), description="Gone at reboot: data session handles.")
+    device_dir: Path = Field(
+        default=Path("/dev/modems"), description="Where <serial>/at and <serial>/qmi links are made."
+    )
+    outbox_rows: int = Field(
+        default=100_000,
+        ge=100,
+        description="Rows kept on disk while the database is away; then the oldest log rows go first.",
+    )
+
+
+class DatabaseSettings(Section):
+    """[database] PostgreSQL."""
+
+    url: SecretStr = Field(default=SecretStr("postgresql:///lastmile"), description="libpq connection URI.")
+    pool_size: int = Field(default=4, ge=1, le=100, description="Most connections of one process.")
+    timeout_seconds: PositiveSeconds = Field(
+        default=5.0, description="Longest wait for a connection or a statement."
+    )
+
+
+class HotplugSettings(Section):
+    """[hotplug] How modems that appear are admitted."""
+
+    collect_seconds: Seconds = Field(
+        default=2.0, description="Events of one slot are collected for this long before they count."
+    )
+    batch_size: int = Field(default=5, ge=1, le=1000, description="Modems admitted at once.")
+    batch_interval_seconds: Seconds = Field(default=5.0, description="Wait between two batches.")
+    rescan_seconds: PositiveSeconds = Field(
+        default=5.0, description="Enumeration repeated as a safety net for lost events."
+    )
+
+
+class ModemSettings(Section):
+    """[modem] What is wanted of every modem, unless its own row says otherwise."""
+
+    apn: str = Field(
+        default="", max_length=100, description="Access point name; empty: the SIM's default profile."
+    )
+    pin: SecretStr | None = Field(default=None, description="SIM PIN, tried once per SIM, ever.")
+    boot_seconds: PositiveSeconds = Field(
+        default=60.0, description="How long a modem may take from its first event to its first answer."
+    )
+    at_timeout_seconds: PositiveSeconds = Field(
+        default=5.0, description="Deadline of an ordinary AT command."
+    )
+    qmi_timeout_seconds: PositiveSeconds = Field(default=20.0, description="Deadline of a qmicli call.")
+    usb_ids: tuple[str, ...] = Field(
+        default=("2c7c:0125", "2c7c:0121"), description="USB vendor:product of the modems to manage."
+    )
+
+    @field_validator("pin")
+    @classmethod
+    def _pin_is_digits(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[0-9]{4,8}", value.get_secret_value()):
+            raise ValueError("a PIN is 4 to 8 digits")
+        return value
+
+    @field_validator("apn")
+    @classmethod
+    def _apn_is_a_name(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value):
+            raise ValueError("an APN has letters, digits, '.', '-' and '_' only")
+        return value
+
+    @field_validator("usb_ids")
+    @classmethod
+    def _usb_ids_are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in value:
+            if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", pair):
+                raise ValueError(
+                    f"{pair!r} is not vendor:product in lower-case hexadecimal, such as 2c7c:0125"
+                )
+        return value
+
+
+class ProxySettings(Section):
+    """[proxy] The 3proxy instance of every modem."""
+
+    listen: str = Field(
+        default="auto",
+        description=(
+            'Address the proxies listen on; "auto": the address of the link that has the default route.'
+        ),
+    )
+    allow: tuple[Network, ...] | Literal["auto"] = Field(
+        default="auto", description='Networks of the clients; "auto": the network of the listen address.'
+    )
+    deny_to: tuple[Network, ...] = Field(
+        default=(),
+        description=(
+            "Destinations denied besides the built-in list (loopback, private, link-local, multicast)."
+        ),
+    )
+    users: dict[str, SecretStr] = Field(
+        default={}, description="name = password; when there are any, clients must log in."
+    )
+    nameservers: tuple[str, ...] | Literal["carrier"] = Field(
+        default="carrier",
+        description=(
+            'Resolvers the proxies ask, through their modem; "carrier": those of the modem\'s own bearer.'
+        ),
+    )
+    tcp_port_first: TcpPort = Field(default=3128, description="First TCP port given to a modem.")
+    tcp_port_last: TcpPort = Field(default=3627, description="Last TCP port given to a modem.")
+    uid_first: int = Field(
+        default=70_000,
+        ge=1000,
+        le=4_000_000_000,
+        description="uid of the first modem's proxy; one uid per modem.",
+    )
+    table_first: int = Field(
+        default=20_000,
+        ge=1000,
+        le=4_000_000_000,
+        description="Routing table of the first modem; one table per modem.",
+    )
+    rule_priority: int = Field(
+        default=2_000, ge=100, le=30_000, description="Priority of the modems' routing rules."
+    )
+    maximum_connections: int = Field(
+        default=500, ge=1, le=100_000, description="Most connections of one proxy."
+    )
+    config_dir: Path = Field(
+        default=Path("/etc/lastmile/3proxy"), description="Where <serial>.cfg is written."
+    )
+    runner: Literal["systemd", "process"] = Field(
+        default="systemd",
+        description="systemd: units 3proxy@<serial>; process: plain processes (demo, tests).",
+    )
+    command: str = Field(default="3proxy", description='Program for runner = "process".')
+
+    @model_validator(mode="after")
+    def _port_range_is_a_range(self) -> ProxySettings:
+        if self.tcp_port_last < self.tcp_port_first:
+            raise ValueError("tcp_port_last must not be below tcp_port_first")
+        return self
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_an_address(cls, value: str) -> str:
+        if value != "auto":
+            ip_address(value)
+        return value
+
+    @field_validator("nameservers")
+    @classmethod
+    def _nameservers_are_addresses(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        if isinstance(value, tuple):
+            for address in value:
+                ip_address(address)
+            if not value:
+                raise ValueError('name at least one resolver, or "carrier"')
+        return value
+
+    @field_validator("users")
+    @classmethod
+    def _users_are_safe(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, password in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", name):
+                raise ValueError(f"user name {name!r} may have letters, digits and ._@- only")
+            if not re.fullmatch(r"[!#%&()*+,./0-9<=>?@A-Z^_a-z{|}~-]{1,128}", password.get_secret_value()):
+                raise ValueError(
+                    f"the password of {name!r} must be 1 to 128 printable characters, "
+                    "without space, quote, colon, $, [, ], ; and backslash"
+                )
+        return value
+
+
+class HealthSettings(Section):
+    """[health] How modems are watched and healed."""
+
+    interval_seconds: PositiveSeconds = Field(
+        default=45.0, description="Time between two looks at a modem that is well."
+    )
+    probe_target: str = Field(
+        default="1.1.1.1:443", description="ADDRESS:TCP-PORT that must be reachable through every modem."
+    )
+    probe_name: str = Field(
+        default="one.one.one.one", description="Name that the modem's resolver must answer."
+    )
+    probe_timeout_seconds: PositiveSeconds = Field(default=5.0, description="Deadline of one probe.")
+    failures_before_recovery: int = Field(
+        default=3, ge=1, le=100, description="Failed looks in a row before recovery starts."
+    )
+    grace_seconds: Seconds = Field(
+        default=120.0,
+        description="How long a modem may take to register and connect before that counts as failing.",
+    )
+    minimum_uptime_seconds: Seconds = Field(
+        default=120.0, description="Least time between two recovery steps."
+    )
+    recovery_wait_seconds: PositiveSeconds = Field(
+        default=30.0, description="Wait after the first recovery step; it doubles with every further one."
+    )
+    recovery_wait_most_seconds: PositiveSeconds = Field(
+        default=900.0, description="Longest wait between two recovery steps."
+    )
+    quarantine_score: float = Field(
+        default=5.0, gt=0, description="Recovery steps, decaying, after which a modem is quarantined."
+    )
+    score_half_life_seconds: PositiveSeconds = Field(
+        default=3600.0, description="Time in which the score halves."
+    )
+
+    @field_validator("probe_target")
+    @classmethod
+    def _target_is_address_and_port(cls, value: str) -> str:
+        address, separator, port = value.rpartition(":")
+        if not separator or not port.isdigit() or not 1 <= int(port) <= 65_535:
+            raise ValueError("ADDRESS:TCP-PORT is wanted, such as 1.1.1.1:443 or [2606:4700:4700::1111]:443")
+        ip_address(address.strip("[]"))
+        return value
+
+
+class WebSettings(Section):
+    """[web] The REST API and the pages."""
+
+    listen: str = Field(default="127.0.0.1", description="Address the web process listens on.")
+    tcp_port: TcpPort = Field(default=8080, description="TCP port the web process listens on.")
+    threads: int = Field(
+        default=32, ge=2, le=512, description="Requests served at once; live event streams count."
+    )
+    event_streams: int = Field(default=16, ge=1, le=500, description="Most live event streams at once.")
+    command_timeout_seconds: PositiveSeconds = Field(
+        default=30.0, description="Longest wait for the agent's answer to a command."
+    )
+    host_names: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Names that browsers and clients may call this server by, besides its addresses, localhost and "
+            "the machine's own name."
+        ),
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Web origins (https://pages.example.org) whose scripts may call the API; none by default."
+        ),
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_an_address(cls, value: str) -> str:
+        ip_address(value)
+        return value
+
+    @field_validator("host_names")
+    @classmethod
+    def _host_names_are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+                raise ValueError(f"{name!r} is not a host name (without scheme and TCP port)")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(
+                r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", origin
+            ):
+                raise ValueError(
+                    f"{origin!r} is not an origin: scheme://host[:port] in lower case, and nothing behind it"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _streams_leave_threads(self) -> WebSettings:
+        if self.event_streams >= self.threads:
+            raise ValueError("event_streams must be below threads: a live stream keeps a thread busy")
+        return self
+
+
+class LogSettings(Section):
+    """[log] What is written where."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severity that is logged."
+    )
+    modem_log_days: int = Field(
+        default=30, ge=1, le=3650, description="Days that modem_logs and modem_samples are kept."
+    )
+
+
+class Settings(Section):
+    """All settings of lastmile."""
+
+    agent: AgentSettings = AgentSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    hotplug: HotplugSettings = HotplugSettings()
+    modem: ModemSettings = ModemSettings()
+    proxy: ProxySettings = ProxySettings()
+    health: HealthSettings = HealthSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,1 @@
+"""What qmicli prints, parsed (libqmi 1.30 to 1.36)."""

@@ -1,0 +1,40 @@
+"""One uid and one table per modem: the rules and routes that make a proxy leave by its own modem or not at all.
+
+Pure. The design and why it is this one: docs/architecture.md, "How traffic flows".
+"""
+
+from __future__ import annotations
+
+from agent.modem.model import Allocation, Bearer, Route, Rule
+
+MAIN_TABLE = 254
+HOST_RULE_PRIORITY = 50
+LINK_METRIC = 10
+"""Named, since the kernel's own default differs between the families (0 and 1024)."""
+UNREACHABLE_METRIC = 9999
+FAMILIES = (4, 6)
+
+
+def host_rules() -> frozenset[Rule]:
+    """Once per host: LAN replies and connected networks are looked up in main, its default routes are not."""
+    return frozenset(Rule(family=family, priority=HOST_RULE_PRIORITY, uid=None, table=MAIN_TABLE) for family in FAMILIES)
+
+
+def modem_rules(allocation: Allocation, priority: int) -> frozenset[Rule]:
+    """Everything the modem's uid originates looks in the modem's table, whatever the family."""
+    return frozenset(Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES)
+
+
+def modem_routes(allocation: Allocation, bearer: Bearer | None, link_index: int | None) -> frozenset[Route]:
+    """The modem's table: an `unreachable` default of each family, and the bearer's default where there is one.
+
+    The route goes by the link alone: a carrier's gateway may lie outside the prefix, and the link has no neighbours.
+    """
+    routes = {Route(family=family, table=allocation.table, metric=UNREACHABLE_METRIC) for family in FAMILIES}
+    if bearer is not None and link_index is not None:
+        for settings in bearer.settings:
+            address = settings.interface.ip
+            routes.add(
+                Route(family=address.version, table=allocation.table, link_index=link_index, source=address, metric=LINK_METRIC)
+            )
+    return frozenset(routes)

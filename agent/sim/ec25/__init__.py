@@ -1,0 +1,1 @@
+"""An emulated Quectel EC25: its firmware's state, its AT ports and its QMI port. Touches neither files nor namespaces."""

@@ -1,0 +1,339 @@
+"""The firmware of an emulated EC25: power, SIM, radio, registration and bearers over time; one state behind all its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+from agent.sim.ec25.bearers import (
+    IPV6_DISALLOWED,
+    NO_SERVICE,
+    POWERED_DOWN,
+    RELEASED,
+    BearerChange,
+    BearerRefused,
+    Bearers,
+    CarrierLink,
+    network_refusal,
+)
+from agent.sim.ec25.profile import Profile
+from agent.sim.ec25.radio import Measurement, Radio
+from agent.sim.ec25.sim_card import CardLock, SimCard
+
+REVISION = "EC25EUXGAR08A17M1G"
+
+
+class Power(Enum):
+    """Whether the processor runs."""
+
+    OFF = "off"
+    BOOTING = "booting"
+    ON = "on"
+
+
+class Functionality(IntEnum):
+    """`AT+CFUN` (3GPP TS 27.007 §8.2)."""
+
+    MINIMUM = 0
+    FULL = 1
+    FLIGHT = 4
+
+
+class Stat(IntEnum):
+    """`<stat>` of `+CREG` (3GPP TS 27.007 §7.2)."""
+
+    IDLE = 0
+    HOME = 1
+    SEARCHING = 2
+    DENIED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """What the modem asks of the world around it."""
+
+    reboot: Callable[[], None]
+    """Leave the bus, and come back after the profile's time."""
+    power_off: Callable[[], None]
+    """Leave the bus for good."""
+
+
+class Firmware:
+    """State and behaviour; the ports are views of it."""
+
+    def __init__(
+        self, *, imei: str, sim: SimCard, seed: int, profile: Profile, carrier: CarrierLink, owner: Owner
+    ) -> None:
+        self.imei = imei
+        self.sim = sim
+        self.profile = profile
+        self.radio = Radio(seed)
+        self.bearers = Bearers(carrier, self._bearer_changed)
+        self.power = Power.OFF
+        self.qmi_ready = False
+        self.functionality = Functionality.FULL
+        self.stat = Stat.IDLE
+        self.usbnet = 0
+        self.error_format = 1
+        self.registration_reports = {"+CREG": 0, "+CGREG": 0, "+CEREG": 0}
+        self.packet_reports = False
+        self.denied = False
+        self.refusal: int | None = None
+        """ESM cause with which the network refuses every bearer; None: it accepts."""
+        self.contexts: dict[int, tuple[str, str]] = {1: ("IPV4V6", "")}
+        self.on_urc: list[Callable[[str], None]] = []
+        self.on_bearer: list[Callable[[BearerChange], None]] = []
+        self._owner = owner
+        self._carrier = carrier
+        self._jitter = random.Random(seed ^ 0xABCD)
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._registering: asyncio.TimerHandle | None = None
+        self._powered_at = 0.0
+        self._registered_at: float | None = None
+        self._detached_at: float | None = None
+
+    # -- time
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back after a time of this modem's own; forgotten when the power goes."""
+
+        def fire() -> None:
+            self._timers.discard(handle)
+            callback()
+
+        spread = self.profile.jitter
+        wait = seconds * self._jitter.uniform(1 - spread, 1 + spread) if seconds else 0
+        handle = asyncio.get_running_loop().call_later(wait, fire)
+        self._timers.add(handle)
+        return handle
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside; an error in it is an error of the emulator and reaches the loop's handler."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "emulated modem failed", "exception": error, "task": task}
+            )
+
+    # -- power
+
+    def power_on(self) -> None:
+        """Boot; the ports answer when the profile says."""
+        self.power = Power.BOOTING
+        self.functionality = Functionality.FULL
+        self.error_format = 1
+        self.registration_reports = dict.fromkeys(self.registration_reports, 0)
+        self.packet_reports = False
+        self._powered_at = self._now
+        self.sim.power_cycle()
+        self.after(self.profile.boot_seconds, self._booted)
+
+    def _booted(self) -> None:
+        self.power = Power.ON
+        self.urc("RDY")
+        self.urc("+CFUN: 1")
+        self._announce_sim()
+        self.after(self.profile.qmi_seconds, self._qmi_is_ready)
+        self.evaluate()
+
+    def _qmi_is_ready(self) -> None:
+        self.qmi_ready = True
+
+    def _announce_sim(self) -> None:
+        if not self.sim.present:
+            self.urc("+CPIN: NOT INSERTED")
+            return
+        self.urc(f"+CPIN: {self.sim.lock.value}")
+        self.urc("+QUSIM: 1")
+        if self.sim.lock is CardLock.NONE:
+            self.after(self.profile.sim_seconds, self._phone_book_read)
+
+    def _phone_book_read(self) -> None:
+        self.urc("+QIND: SMS DONE")
+        self.urc("+QIND: PB DONE")
+
+    async def power_off(self) -> None:
+        """Everything stops where it is."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        for task in tuple(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        self.power, self.qmi_ready = Power.OFF, False
+        self._detach()
+        await self.bearers.end_all(POWERED_DOWN, by_network=False)
+
+    def reboot(self) -> None:
+        """`AT+CFUN=1,1`."""
+        self.after(0.05, self._owner.reboot)
+
+    def shut_down(self) -> None:
+        """`AT+QPOWD`."""
+        self.after(0.05, lambda: self.urc("POWERED DOWN"))
+        self.after(0.3, self._owner.power_off)
+
+    # -- SIM
+
+    def enter_pin(self, pin: str) -> bool:
+        """`AT+CPIN="pin"`; unlocks or costs a try."""
+        accepted = self.sim.enter_pin(pin)
+        if accepted:
+            self._announce_sim()
+            self.evaluate()
+        return accepted
+
+    def enter_puk(self, puk: str, new_pin: str) -> bool:
+        """`AT+CPIN="puk","new pin"`."""
+        accepted = self.sim.enter_puk(puk, new_pin)
+        if accepted:
+            self._announce_sim()
+            self.evaluate()
+        return accepted
+
+    def sim_changed(self) -> None:
+        """The card was taken out, put in or blocked."""
+        if self.power is Power.ON:
+            self.urc(f"+QUSIM: {int(self.sim.present)}")
+            self._announce_sim()
+        self.evaluate()
+
+    # -- network
+
+    @property
+    def registered(self) -> bool:
+        return self.stat is Stat.HOME
+
+    @property
+    def operator(self) -> str | None:
+        """The operator's name, once the modem knows it."""
+        if self._registered_at is None or self._now - self._registered_at < self.profile.operator_seconds:
+            return None
+        return self.radio.cell.operator
+
+    def measure(self) -> Measurement | None:
+        """The signal now; None without radio or signal."""
+        if self.functionality is not Functionality.FULL:
+            return None
+        return self.radio.measure(self._now - self._powered_at)
+
+    def set_functionality(self, functionality: Functionality) -> None:
+        """`AT+CFUN` or the DMS operating mode."""
+        was, self.functionality = self.functionality, functionality
+        if was is Functionality.MINIMUM and functionality is Functionality.FULL:
+            self.sim.power_cycle()
+            self._announce_sim()
+        self.evaluate()
+
+    def evaluate(self) -> None:
+        """Bring the registration in line with power, radio, SIM, signal and the network's mind."""
+        able = self.power is Power.ON and self.functionality is Functionality.FULL and self.sim.usable
+        wanted = Stat.HOME if able and not self.denied else Stat.DENIED if able else Stat.IDLE
+        if able and self.radio.silent:
+            wanted = Stat.SEARCHING
+        if self._registering is not None and wanted in (Stat.HOME, Stat.DENIED):
+            return
+        self._stop_searching()
+        if wanted is self.stat:
+            return
+        if wanted in (Stat.HOME, Stat.DENIED):
+            self._move(Stat.SEARCHING)
+            self._registering = self.after(self.profile.register_seconds, self._search_ended)
+        else:
+            self._move(wanted)
+
+    def _stop_searching(self) -> None:
+        if self._registering is not None:
+            self._registering.cancel()
+            self._timers.discard(self._registering)
+            self._registering = None
+
+    def _search_ended(self) -> None:
+        self._registering = None
+        self._move(Stat.DENIED if self.denied else Stat.HOME)
+
+    def reregister(self) -> None:
+        """`AT+COPS`: leave the network and look for it again."""
+        if self._registering is None and self.stat is not Stat.IDLE:
+            self._move(Stat.IDLE)
+        self.evaluate()
+
+    def _move(self, stat: Stat) -> None:
+        if stat is self.stat:
+            return
+        if stat is Stat.HOME:
+            self.stat, self._registered_at = stat, self._now
+            self._carrier.attached(None if self._detached_at is None else self._now - self._detached_at)
+        else:
+            was_registered = self.registered
+            self.stat = stat
+            if was_registered:
+                self._detach()
+                self.spawn(self.bearers.end_all(NO_SERVICE, by_network=False))
+        for name, mode in self.registration_reports.items():
+            if mode:
+                self.urc(f"{name}: {self.registration_text(name, mode)}")
+
+    def _detach(self) -> None:
+        self._stop_searching()
+        if self._registered_at is not None:
+            self._registered_at, self._detached_at = None, self._now
+        if self.power is Power.OFF:
+            self.stat = Stat.IDLE
+
+    def registration_text(self, name: str, mode: int) -> str:
+        """What follows `+CREG: ` in a URC of that mode."""
+        if mode < 2 or not self.registered:
+            return str(int(self.stat))
+        cell = self.radio.cell
+        # The circuit-switched domain's CREG has the access technology too on this family.
+        return f'{int(self.stat)},"{cell.tac:X}","{cell.cell_id:X}",7'
+
+    # -- bearers
+
+    async def start_bearer(self, client: int | None, family: int, apn: str) -> int:
+        """Ask the network for a bearer; the packet data handle. Raises BearerRefused or AlreadyStarted."""
+        if not self.registered:
+            raise BearerRefused(NO_SERVICE)
+        if self.bearers.settings(family) is None:
+            await asyncio.sleep(self.profile.connect_seconds)
+            if not self.registered:
+                raise BearerRefused(NO_SERVICE)
+            if self.refusal is not None:
+                raise BearerRefused(network_refusal(self.refusal))
+            if family == 6 and not self.profile.ipv6:
+                raise BearerRefused(IPV6_DISALLOWED)
+        return await self.bearers.start(client, family, apn)
+
+    def drop(self) -> None:
+        """The network ends every bearer."""
+        self.spawn(self.bearers.end_all(RELEASED, by_network=True))
+
+    def _bearer_changed(self, change: BearerChange) -> None:
+        if change.by_network and self.packet_reports:
+            self.urc("+CGEV: NW PDN DEACT 1")
+        elif change.settings_changed:
+            pass
+        elif self.packet_reports and self.power is Power.ON:
+            self.urc(f"+CGEV: ME PDN {'ACT' if change.connected else 'DEACT'} 1")
+        for listener in self.on_bearer:
+            listener(change)
+
+    def urc(self, text: str) -> None:
+        """Say something nobody asked for."""
+        for listener in self.on_urc:
+            listener(text)

@@ -1,0 +1,1 @@
+"""PostgreSQL: the only bus and the only store. Nothing outside sees a cursor."""

@@ -1,0 +1,224 @@
+"""What the web and the CLI ask of the fleet: modems, their logs and events, and commands for the agents."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, kwargs_row, scalar_row
+
+from agent.core.clock import Deadline
+from agent.core.errors import ConfigError, DeadlineExceeded, TransientError
+from agent.modem.model import ModemState
+from agent.store.database import Database, first_line
+from agent.store.documents import clean_text, render_object, show_object
+from agent.store.listen import MODEM_COMMAND_DONE, Listener
+from agent.store.rows import AddressRow, CommandRow, CommandState, EventRow, HostRow, LogRow, ModemRow, SampleRow
+from agent.store.statements import statements
+
+RESYNC_SECONDS = 5.0
+"""How often a waiter looks by itself: a notification is only a hint."""
+LIMIT_MOST = 10_000
+
+
+class Fleet:
+    """Every host and modem of one PostgreSQL. All methods raise TransientError when it cannot be reached in time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = statements("fleet")
+        self._done = _DoneCommands(database)
+
+    def close(self) -> None:
+        """Stop waiting for commands; the database stays open."""
+        self._done.close()
+
+    def ping(self) -> None:
+        """Return when the database answers."""
+        self._database.ping()
+
+    def fetch_modems(self) -> tuple[ModemRow, ...]:
+        """Every modem, by host and TCP port."""
+        return tuple(self._database.fetch(self._sql["fetch_modems"], {}, _MODEM))
+
+    def fetch_modem(self, serial: str) -> ModemRow | None:
+        """One modem; None when there is none of that serial."""
+        return self._database.fetch_one(self._sql["fetch_modem"], {"serial": clean_text(serial)}, _MODEM)
+
+    def set_enabled(self, serial: str, enabled: bool) -> ModemRow | None:
+        """Wish a modem to be up or down, and return its row; None when there is none of that serial."""
+        if not self._database.execute(self._sql["set_enabled"], {"serial": clean_text(serial), "enabled": enabled}):
+            return None
+        return self.fetch_modem(serial)
+
+    def fetch_hosts(self) -> tuple[HostRow, ...]:
+        """Every host, by name."""
+        return tuple(self._database.fetch(self._sql["fetch_hosts"], {}, class_row(HostRow)))
+
+    def fetch_logs(self, serial: str, before_id: int | None = None, limit: int = 100) -> tuple[LogRow, ...]:
+        """The newest log rows of a modem whose id is below `before_id`, newest first."""
+        parameters = {"serial": clean_text(serial), "before_id": before_id, "limit": _bounded(limit)}
+        return tuple(self._database.fetch(self._sql["fetch_logs"], parameters, class_row(LogRow)))
+
+    def fetch_samples(self, serial: str, since: datetime, limit: int = 1000) -> tuple[SampleRow, ...]:
+        """Samples of a modem from `since` on, oldest first; when there are more than `limit`, the newest of them."""
+        parameters = {"serial": clean_text(serial), "since": since, "limit": _bounded(limit)}
+        return tuple(self._database.fetch(self._sql["fetch_samples"], parameters, _SAMPLE))
+
+    def fetch_addresses(self, serial: str, limit: int = 100) -> tuple[AddressRow, ...]:
+        """The addresses a modem had, newest first."""
+        parameters = {"serial": clean_text(serial), "limit": _bounded(limit)}
+        return tuple(self._database.fetch(self._sql["fetch_addresses"], parameters, class_row(AddressRow)))
+
+    def fetch_events(self, after_id: int, limit: int = 1000) -> tuple[EventRow, ...]:
+        """Events whose id is above `after_id`, oldest first; asking again after the last id misses none."""
+        parameters = {"after_id": after_id, "limit": _bounded(limit)}
+        return tuple(self._database.fetch(self._sql["fetch_events"], parameters, _EVENT))
+
+    def latest_event_id(self) -> int:
+        """Id of the newest event; 0 when there is none."""
+        return self._database.fetch_one(self._sql["latest_event_id"], {}, scalar_row) or 0
+
+    def submit_command(
+        self, serial: str, kind: str, argument: dict[str, Any], requested_by: str, timeout_seconds: float
+    ) -> int | None:
+        """Ask the modem's agent for something, for `timeout_seconds` (at most an hour); return the row's id.
+
+        None when there is no such modem; ConfigError when the request is too large or not storable."""
+        parameters = {
+            "serial": clean_text(serial),
+            "kind": cleanclean_text(kind),
+            "argument": render_object(argument),
+            "requested_by": clean_text(requested_by),
+            "timeout_seconds": min(max(0.001, timeout_seconds), 3600.0),
+        }
+        try:
+            return self._database.fetch_one(self._sql["submit_command"], parameters, scalar_row)
+        except (psycopg.DataError, psycopg.IntegrityError) as exc:
+            raise ConfigError(f"the command is refused: {first_line(exc)}") from exc
+
+    def fetch_command(self, command_id: int) -> CommandRow | None:
+        """One row of `modem_commands`."""
+        return self._database.fetch_one(self._sql["fetch_command"], {"id": command_id}, _COMMAND)
+
+    def await_command(self, command_id: int, deadline: Deadline) -> CommandRow:
+        """Wait until the agent has answered, or `deadline` passes, and return the row as it stands then.
+
+        A row that no agent has claimed by then is cancelled: its state is `expired`. One that an agent still works on
+        is returned as `running`. Raises ConfigError when there is no such row."""
+        with self._done.waiting_for(command_id) as done:
+            while True:
+                row = self._fetch_patiently(command_id, deadline)
+                if row.state.finished:
+                    return row
+                if deadline.passed:
+                    return self._give_up(command_id)
+                done.wait(deadline.earlier(RESYNC_SECONDS).remaining_seconds)
+                done.clear()
+
+    def _fetch_patiently(self, command_id: int, deadline: Deadline) -> CommandRow:
+        while True:
+            try:
+                row = self.fetch_command(command_id)
+            except TransientError:
+                if deadline.passed:
+                    raise
+                threading.Event().wait(deadline.earlier(0.5).remaining_seconds)
+                continue
+            if row is None:
+                raise ConfigError(f"there is no command {command_id}")
+            return row
+
+    def _give_up(self, command_id: int) -> CommandRow:
+        self._database.execute(self._sql["expire_command"], {"id": command_id})
+        row = self.fetch_command(command_id)
+        if row is None:
+            raise DeadlineExceeded(f"command {command_id} is gone")
+        return row
+
+
+class _DoneCommands:
+    """Wakes those who wait for commands: one listening connection for all of them, made when first needed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._waiting: dict[str, list[threading.Event]] = {}
+        self._listener: Listener | None = None
+        self._closed = False
+
+    @contextmanager
+    def waiting_for(self, command_id: int) -> Iterator[threading.Event]:
+        """An event that is set whenever the command may have finished."""
+        event, key = threading.Event(), str(command_id)
+        with self._lock:
+            self._waiting.setdefault(key, []).append(event)
+            if self._listener is None and not self._closed:
+                self._listener = self._make_listener()
+                self._listener.start()
+        try:
+            yield event
+        finally:
+            with self._lock:
+                self._waiting[key].remove(event)
+                if not self._waiting[key]:
+                    del self._waiting[key]
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.stop()
+
+    def _make_listener(self) -> Listener:
+        return Listener(
+            self._database.url,
+            (MODEM_COMMAND_DONE,),
+            self._wake_one,
+            self._wake_all,
+            timeout_seconds=self._database.timeout_seconds,
+            name=f"{self._database.name}-commands",
+        )
+
+    def _wake_one(self, _channel: str, payload: str) -> None:
+        with self._lock:
+            for event in self._waiting.get(payload, ()):
+                event.set()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            for events in self._waiting.values():
+                for event in events:
+                    event.set()
+
+
+def _bounded(limit: int) -> int:
+    return min(max(0, limit), LIMIT_MOST)
+
+
+def _make_modem(**columns: Any) -> ModemRow:
+    return ModemRow(**{**columns, "status": ModemState(columns["status"])})
+
+
+def _make_sample(**columns: Any) -> SampleRow:
+    return SampleRow(**{**columns, "status": ModemState(columns["status"])})
+
+
+def _make_event(**columns: Any) -> EventRow:
+    return EventRow(**{**columns, "payload": show_object(columns["payload"])})
+
+
+def _make_command(**columns: Any) -> CommandRow:
+    parsed = {name: show_object(columns[name]) for name in ("argument", "result")}
+    return CommandRow(**{**columns, **parsed, "state": CommandState(columns["state"])})
+
+
+_MODEM = kwargs_row(_make_modem)
+_SAMPLE = kwargs_row(_make_sample)
+_EVENT = kwargs_row(_make_event)
+_COMMAND = kwargs_row(_make_command)

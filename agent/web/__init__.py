@@ -1,0 +1,1 @@
+"""Flask application factories: the REST API and live events."""
