@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from agent.core.errors import AgentError, ConfigError, DeadlineExceeded, DeviceError, ProtocolError, TransientError
+from agent.core.errors import (
+    AgentError,
+    ConfigError,
+    DeadlineExceeded,
+    DeviceError,
+    ProtocolError,
+    TransientError,
+)
 
 OK = 0
 FAILURE = 1

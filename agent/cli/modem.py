@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from agent.store.rows import LogRow, ModemRow
 
 timeout_option = click.option(
-    "--timeout", "timeout_seconds", type=click.FloatRange(0.5, 600), default=30.0, show_default=True, help="Seconds to wait for the agent."
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(0.5, 600),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for the agent.",
 )
 
 
@@ -103,8 +108,18 @@ def _simple(name: str, kind: str, done: str, text: str) -> None:
         click.echo(done)
 
 
-_simple("reset", "reset", "The modem restarts; it is back in about half a minute.", "Restart a modem and lift its quarantine.")
-_simple("reconnect", "reconnect", "The data connection was ended; a new one is being started.", "End a modem's data connection and start a new one.")
+_simple(
+    "reset",
+    "reset",
+    "The modem restarts; it is back in about half a minute.",
+    "Restart a modem and lift its quarantine.",
+)
+_simple(
+    "reconnect",
+    "reconnect",
+    "The data connection was ended; a new one is being started.",
+    "End a modem's data connection and start a new one.",
+)
 
 
 def _switch(name: str, *, enabled: bool, done: str, text: str) -> None:
@@ -120,12 +135,23 @@ def _switch(name: str, *, enabled: bool, done: str, text: str) -> None:
 
 
 _switch("enable", enabled=True, done="The modem will be brought up.", text="Bring a modem up again.")
-_switch("disable", enabled=False, done="The modem's proxy and connection will be taken down.", text="Take a modem's proxy and connection down.")
+_switch(
+    "disable",
+    enabled=False,
+    done="The modem's proxy and connection will be taken down.",
+    text="Take a modem's proxy and connection down.",
+)
 
 
 @command.command("logs")
 @click.argument("serial")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many of the newest entries.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="How many of the newest entries.",
+)
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def logs(config: Path | None, serial: str, limit: int, as_json_: bool) -> None:
@@ -143,5 +169,11 @@ def logs(config: Path | None, serial: str, limit: int, as_json_: bool) -> None:
 def _log_line(row: LogRow) -> str:
     took = f" ({row.duration_seconds * 1000:.0f} ms)" if row.duration_seconds is not None else ""
     answer = " | ".join(line for line in row.response.splitlines() if line)
-    parts = (row.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"), f"{row.channel:<5}", f"{row.outcome:<7}", row.command, answer)
+    parts = (
+        row.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        f"{row.channel:<5}",
+        f"{row.outcome:<7}",
+        row.command,
+        answer,
+    )
     return " ".join(part for part in parts if part) + took

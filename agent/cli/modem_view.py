@@ -37,7 +37,18 @@ def modem_table(rows: Sequence[ModemRow], *, title: str | None = None, caption: 
 
     table = Table(title=title, caption=caption, header_style="bold", expand=False)
     several_hosts = len({row.host for row in rows}) > 1
-    columns = ["modem", "state", "slot", "operator", "signal", "WAN address", "proxy", "traffic", "seen", "why"]
+    columns = [
+        "modem",
+        "state",
+        "slot",
+        "operator",
+        "signal",
+        "WAN address",
+        "proxy",
+        "traffic",
+        "seen",
+        "why",
+    ]
     for name in (["host"] if several_hosts else []) + columns:
         table.add_column(name, overflow="fold" if name == "why" else "ellipsis", no_wrap=name != "why")
     for row in rows:

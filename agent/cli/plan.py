@@ -14,7 +14,14 @@ from agent.core.errors import AgentError, DeadlineExceeded, TransientError
 @click.command("plan")
 @click.argument("serials", nargs=-1, metavar="[SERIAL]...")
 @click.option("--json", "as_json_", is_flag=True, help="Print JSON.")
-@click.option("--timeout", "timeout_seconds", type=click.FloatRange(0.5, 600), default=30.0, show_default=True, help="Seconds to wait for each answer.")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=click.FloatRange(0.5, 600),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for each answer.",
+)
 @click.pass_obj
 def command(config: Path | None, serials: tuple[str, ...], as_json_: bool, timeout_seconds: float) -> None:
     """What the agent's next pass would do to the modems (default: all that are plugged in). Nothing is done.
@@ -36,7 +43,9 @@ def command(config: Path | None, serials: tuple[str, ...], as_json_: bool, timeo
                     answers.append({"serial": serial, "error": str(error)})
         finally:
             fleet.close()
-    click.echo(as_json(answers) if as_json_ else "\n".join(_lines(answer) for answer in answers) or "No modem is plugged in.")
+    click.echo(
+        as_json(answers) if as_json_ else "\n".join(_lines(answer) for answer in answers) or "No modem is plugged in."
+    )
     if answers and all("error" in answer for answer in answers):
         raise AgentUnavailableError("no modem's agent has answered")
 
@@ -51,4 +60,8 @@ def _lines(answer: dict[str, object]) -> str:
     actions = answer.get("actions")
     steps = actions if isinstance(actions, list) else []
     head = f"{answer['serial']}: {answer['state']}" + (f" ({answer['reason']})" if answer.get("reason") else "")
-    return "\n".join([head, *(f"  {number}. {step}" for number, step in enumerate(steps, 1))] if steps else [f"{head}: nothing to do"])
+    return "\n".join(
+        [head, *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
+        if steps
+        else [f"{head}: nothing to do"]
+    )

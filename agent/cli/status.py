@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Keep the table up to date until Ctrl-C.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the modems as JSON.")
 @click.option("--host", metavar="HOST", help="Only the modems of HOST.")
-@click.option("--interval", type=click.FloatRange(0.2, 3600), default=1.0, show_default=True, help="Seconds between looks of --watch.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.2, 3600),
+    default=1.0,
+    show_default=True,
+    help="Seconds between looks of --watch.",
+)
 @click.pass_obj
 def command(config: Path | None, watch: bool, as_json_: bool, host: str | None, interval: float) -> None:
     """Show every modem: state, operator, signal, WAN address, proxy."""

@@ -28,6 +28,8 @@ class Supervision:
     loops: tuple[str, ...]
     status: Callable[[], str]
     reload: Callable[[], None]
+    must_stop: Callable[[], bool] = lambda: False
+    """Whether the process has to end by itself."""
     _wake: threading.Event = field(default_factory=threading.Event)
     _stop: bool = False
     _hang_up: bool = False
@@ -58,7 +60,7 @@ class Supervision:
         self.tell(f"READY=1\nSTATUS={self.status()}")
         watchdog_seconds = _watchdog_seconds()
         period = min(STATUS_SECONDS, watchdog_seconds / 3) if watchdog_seconds else STATUS_SECONDS
-        while not self._stop:
+        while not (self._stop or self.must_stop()):
             self._wake.wait(period)
             self._wake.clear()
             if self._hang_up:

@@ -31,7 +31,9 @@ def create(config: Path | None, name: str, role: str, days: int | None) -> None:
     with open_database(load_settings(config), "token") as database:
         expires_at = wall() + timedelta(days=days) if days is not None else None
         text = Tokens(database).create(name, Role(role), expires_at)
-        AuditLog(database).write(Principal(name=local_principal(), role=Role.ADMIN), "token.create", name, {"role": role})
+        AuditLog(database).write(
+            Principal(name=local_principal(), role=Role.ADMIN), "token.create", name, {"role": role}
+        )
     click.echo(text)
 
 

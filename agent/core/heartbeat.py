@@ -30,6 +30,4 @@ class Heartbeats:
         """Those of `names` that have not beaten lately, or never."""
         moment = now() if at is None else at
         with self._lock:
-            return tuple(
-                name for name in names if moment - self._last.get(name, float("-inf")) > self.silence_seconds
-            )
+            return tuple(name for name in names if moment - self._last.get(name, float("-inf")) > self.silence_seconds)

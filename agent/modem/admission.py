@@ -75,11 +75,7 @@ class Admission:
         return None
 
     def _admit(self, found: dict[Slot, Hardware], now: Instant) -> tuple[Hardware, ...]:
-        ready = [
-            found[slot]
-            for slot in self.waiting
-            if (at := self._ready_at(found[slot])) is not None and at <= now
-        ]
+        ready = [found[slot] for slot in self.waiting if (at := self._ready_at(found[slot])) is not None and at <= now]
         admitted: list[Hardware] = []
         for hardware in ready:
             if now >= self.next_batch_at:

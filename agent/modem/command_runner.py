@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from agent.core.clock import Deadline
-from agent.core.errors import CmeError, CmsError, DeadlineExceeded, DeviceError, ProtocolError, QmiError, TransientError
+from agent.core.errors import (
+    CmeError,
+    CmsError,
+    DeadlineExceeded,
+    DeviceError,
+    ProtocolError,
+    QmiError,
+    TransientError,
+)
 from agent.modem import ec25
 from agent.modem.commands import (
     AtCommand,
@@ -23,10 +31,10 @@ from agent.modem.commands import (
 )
 from agent.modem.executor import Bench
 from agent.modem.machine import Machine, Timing
-from agent.modem.model import Observed
+from agent.modem.model import IpSettings, Observed, Registration, Signal, Sim
 from agent.modem.observer import Observer
 from agent.modem.planner import Plan
-from agent.modem.ports import CommandRequest, CommandResult
+from agent.modem.ports import CommandRequest, CommandResult, Qmi
 from agent.modem.reporting import describe
 
 logger = logging.getLogger(__name__)
@@ -45,6 +53,7 @@ class CommandRunner:
     """Runs one command against one modem."""
 
     machine: Machine
+    qmi: Qmi
     timing: Timing
     observer: Observer
 
@@ -72,7 +81,11 @@ class CommandRunner:
         logger.info("command refused", extra={"COMMAND": request.id, "ERROR": str(error)})
         return Answer(
             result=CommandResult(
-                id=request.id, succeeded=False, result=details or {}, error_code=code, error_message=str(error)
+                id=request.id,
+                succeeded=False,
+                result=details or {},
+                error_code=code,
+                error_message=str(error),
             )
         )
 
@@ -107,21 +120,21 @@ class CommandRunner:
         node = bench.hardware.qmi_node if bench.hardware is not None else None
         if node is None:
             raise TransientError("the modem has no QMI port")
-        qmi = self.machine.qmi
+        qmi = self.qmi
         match question:
             case QmiQuestion.SIGNAL:
-                return _plain(qmi.signal(node, deadline))
+                return _fields(qmi.signal(node, deadline))
             case QmiQuestion.SERVING_SYSTEM:
-                return _plain(qmi.serving_system(node, deadline))
+                return _fields(qmi.serving_system(node, deadline))
             case QmiQuestion.CARD_STATUS:
-                return _plain(qmi.card_status(node, deadline))
+                return _fields(qmi.card_status(node, deadline))
             case QmiQuestion.SETTINGS | QmiQuestion.STATISTICS:
                 session = self.machine.sessions.fetch(bench.desired.serial)
                 if session is None:
                     raise TransientError("the modem has no data connection")
                 if question is QmiQuestion.SETTINGS:
                     settings = qmi.settings(node, session, deadline)
-                    return _plain(settings) if settings is not None else {}
+                    return _fields(settings) if settings is not None else {}
                 rx_bytes, tx_bytes = qmi.packet_statistics(node, session, deadline)
                 return {"rx_bytes": rx_bytes, "tx_bytes": tx_bytes}
             case _:
@@ -149,9 +162,13 @@ class CommandRunner:
         self.observer.forget()
         if session is None:
             return {"disconnected": False}
-        self.machine.qmi.stop_network(node, session, deadline)
+        self.qmi.stop_network(node, session, deadline)
         self.machine.sessions.save(bench.desired.serial, None)
         return {"disconnected": True}
+
+
+def _fields(value: Signal | Registration | Sim | IpSettings) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,12 @@ from agent.core.clock import Deadline
 from agent.core.errors import CmeError, DeviceError, ProtocolError, TransientError
 from agent.core.identifiers import Iccid, Imei, Imsi, Serial
 from agent.modem.actions import Action, EnableRadio, EnterPin, Recover, RecoveryStep, SwitchToQmi
-from agent.modem.at.configuration import parse_error_mode, parse_event_reports, parse_functionality, parse_usbnet
+from agent.modem.at.configuration import (
+    parse_error_mode,
+    parse_event_reports,
+    parse_functionality,
+    parse_usbnet,
+)
 from agent.modem.at.fields import name_of
 from agent.modem.at.identity import parse_ati, parse_imei, parse_revision
 from agent.modem.at.operators import OperatorSelection, parse_operator
@@ -63,7 +68,13 @@ def changes_the_modem(action: Action) -> bool:
 
 
 _CONFIGURING = frozenset(
-    {"SilenceEcho", "ReportErrorsAsText", "ReportRegistration", "ReportPacketEvents", "SelectOperatorAutomatically"}
+    {
+        "SilenceEcho",
+        "ReportErrorsAsText",
+        "ReportRegistration",
+        "ReportPacketEvents",
+        "SelectOperatorAutomatically",
+    }
 )
 
 
@@ -160,9 +171,7 @@ def _state(report: RegistrationReport | None) -> RegistrationState:
     return report.state if report is not None else RegistrationState.UNKNOWN
 
 
-def _technology(
-    reports: Sequence[RegistrationReport | None], operator: OperatorSelection | None
-) -> AccessTechnology:
+def _technology(reports: Sequence[RegistrationReport | None], operator: OperatorSelection | None) -> AccessTechnology:
     for report in reports:
         if report is not None and report.state.registered and report.access_technology is not AccessTechnology.UNKNOWN:
             return report.access_technology

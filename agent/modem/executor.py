@@ -35,7 +35,7 @@ from agent.modem.actions import (
 )
 from agent.modem.machine import Machine, Timing
 from agent.modem.model import DataSession, Desired, Hardware
-from agent.modem.ports import AtPort
+from agent.modem.ports import AtPort, Qmi
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class Executor:
     """Turns actions into effects. Raises AgentError classes; a raised action has changed as much as it got to."""
 
     machine: Machine
+    qmi: Qmi
     timing: Timing
 
     def execute(self, action: Action, bench: Bench) -> None:
@@ -133,13 +134,13 @@ class Executor:
         deadline = Deadline.after(self.timing.qmi_seconds)
         match action:
             case SwitchToRawIp(path=path, link_index=index):
-                self.machine.qmi.set_raw_ip(node, deadline)
+                self.qmi.set_raw_ip(node, deadline)
                 self.machine.links.switch_to_raw_ip(index, path)
             case StartBearer(apn=apn):
-                session = self.machine.qmi.start_network(node, apn=apn, family=IPV4, deadline=deadline)
+                session = self.qmi.start_network(node, apn=apn, family=IPV4, deadline=deadline)
                 self.machine.sessions.save(serial, session)
             case StopBearer(session=session):
-                self.machine.qmi.stop_network(node, session, deadline)
+                self.qmi.stop_network(node, session, deadline)
                 self.machine.sessions.save(serial, None)
             case ReleaseSession(session=session):
                 self._release(node, session, deadline)
@@ -149,7 +150,7 @@ class Executor:
 
     def _release(self, node: str, session: DataSession, deadline: Deadline) -> None:
         try:
-            self.machine.qmi.release(node, session, deadline)
+            self.qmi.release(node, session, deadline)
         except DeviceError as error:
             # A modem that has restarted knows nothing of the client id any more; then there is nothing to give back.
             logger.info("client id was not released", extra={"CLIENT_ID": session.client_id, "ERROR": str(error)})
@@ -157,7 +158,9 @@ class Executor:
     # -- proxy -------------------------------------------------------------------------------------------------------
 
     def _serve(
-        self, action: WriteProxyConfiguration | StartProxy | ReloadProxy | RestartProxy | StopProxy, desired: Desired
+        self,
+        action: WriteProxyConfiguration | StartProxy | ReloadProxy | RestartProxy | StopProxy,
+        desired: Desired,
     ) -> None:
         proxies, serial = self.machine.proxies, desired.serial
         uid = desired.allocation.uid if desired.allocation is not None else None

@@ -119,7 +119,13 @@ def due_step(
     step = _step_after(health.steps, policy, mildest=mildest, connected=connected)
     # The grace time starts anew: the step itself takes the modem down.
     stepped = replace(
-        health, failures=0, pending_since=None, steps=health.steps + 1, stepped_at=now, score=score + 1.0, scored_at=now
+        health,
+        failures=0,
+        pending_since=None,
+        steps=health.steps + 1,
+        stepped_at=now,
+        score=score + 1.0,
+        scored_at=now,
     )
     return stepped, step
 
@@ -128,6 +134,7 @@ def _step_after(steps: int, policy: HealthPolicy, *, mildest: RecoveryStep, conn
     ladder = [
         step
         for step in ESCALATION[ESCALATION.index(mildest) :]
-        if (step is not RecoveryStep.RECONNECT or connected) and (step is not RecoveryStep.CYCLE_PORT_POWER or policy.port_power)
+        if (step is not RecoveryStep.RECONNECT or connected)
+        and (step is not RecoveryStep.CYCLE_PORT_POWER or policy.port_power)
     ]
     return ladder[min(steps, len(ladder) - 1)]

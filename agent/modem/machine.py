@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.modem.health import HealthPolicy
@@ -15,6 +16,7 @@ from agent.modem.ports import (
     ProxyRenderer,
     Qmi,
     Recorder,
+    RecordExchange,
     Routing,
     SessionMemory,
     UsbBus,
@@ -34,7 +36,7 @@ class Timing:
     """Between two looks at a modem that is on its way up or ailing; URCs come sooner."""
     probe_seconds: float = 5.0
     refresh_seconds: float = 300.0
-    """How long what hardly ever changes (modes, identity, the bearer's settings) is believed without being read again."""
+    """How long what hardly ever changes (modes, the bearer's settings) is believed without being read again."""
     operator_selection_seconds: float = 180.0
     radio_cycle_seconds: float = 5.0
     """How long the radio stays off, so that the network forgets the modem's address."""
@@ -45,7 +47,8 @@ class Machine:
     """Everything outside the decisions."""
 
     at_ports: AtPortOpener
-    qmi: Qmi
+    qmi_for: Callable[[RecordExchange], Qmi]
+    """A modem's own client; what they have in common (the bound on processes) is shared behind it."""
     links: Links
     routing: Routing
     proxies: ProxyHost

@@ -1,4 +1,4 @@
-"""What one pass sees of a modem and of its place on this machine. Reads only; what is absent is a value, not an error."""
+"""What one pass sees of a modem and of its place on this machine. It only reads; what is absent is a value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from agent.modem.model import (
     SimState,
     UnitState,
 )
-from agent.modem.ports import AtPort
+from agent.modem.ports import AtPort, Qmi
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Observer:
     """Sees one modem; remembers what hardly ever changes until `refresh_seconds` have passed or `forget` is called."""
 
     machine: Machine
+    qmi: Qmi
     timing: Timing
     nameservers: tuple[Address, ...] = ()
     """The carrier's resolvers, last seen; they outlive the bearer, so that the proxy's configuration does too."""
@@ -135,11 +136,11 @@ class Observer:
         if session is None or hardware is None or hardware.qmi_node is None:
             return None, ()
         deadline = Deadline.after(self.timing.qmi_seconds)
-        if not self.machine.qmi.connected(hardware.qmi_node, session, deadline):
+        if not self.qmi.connected(hardware.qmi_node, session, deadline):
             self._settings = None
             return None, (session,)
         if self._settings is None or self._settings[0] != session:
-            self._settings = (session, self.machine.qmi.settings(hardware.qmi_node, session, deadline))
+            self._settings = (session, self.qmi.settings(hardware.qmi_node, session, deadline))
         settings = self._settings[1]
         if settings is None:
             return None, (session,)

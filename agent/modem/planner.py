@@ -124,7 +124,10 @@ def plan(observed: Observed, intent: Intent, health: Health, now: Instant) -> Pl
         )
     if stepped.quarantined and step.verdict in (Verdict.FAILED, Verdict.PENDING):
         return Plan(
-            actions=service, state=ModemState.QUARANTINED, reason=f"recovery did not help: {step.reason}", health=stepped
+            actions=service,
+            state=ModemState.QUARANTINED,
+            reason=f"recovery did not help: {step.reason}",
+            health=stepped,
         )
     state = step.state
     if stepped.steps and step.verdict in (Verdict.FAILED, Verdict.PENDING):
@@ -188,7 +191,10 @@ def _configuration_step(observed: Observed, hardware: Hardware, intent: Intent) 
     if not actions:
         return None
     return _Step(
-        actions=tuple(actions), state=ModemState.INITIALISING, reason="setting the modem up", verdict=Verdict.PENDING
+        actions=tuple(actions),
+        state=ModemState.INITIALISING,
+        reason="setting the modem up",
+        verdict=Verdict.PENDING,
     )
 
 
@@ -198,7 +204,12 @@ def _sim_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Step |
     if sim is not None and sim.state in USABLE_SIMS:
         return None
     if sim is None or sim.state in (SimState.BUSY, SimState.UNKNOWN):
-        return _Step(actions=(), state=ModemState.INITIALISING, reason="the SIM is not ready yet", verdict=Verdict.PENDING)
+        return _Step(
+            actions=(),
+            state=ModemState.INITIALISING,
+            reason="the SIM is not ready yet",
+            verdict=Verdict.PENDING,
+        )
     if sim.state is SimState.FAILURE:
         return _Step(
             actions=(),
@@ -270,7 +281,10 @@ def _bearer_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Ste
     if not actions:
         return None
     return _Step(
-        actions=tuple(actions), state=ModemState.CONNECTING, reason="asking for a data connection", verdict=Verdict.PENDING
+        actions=tuple(actions),
+        state=ModemState.CONNECTING,
+        reason="asking for a data connection",
+        verdict=Verdict.PENDING,
     )
 
 
@@ -287,7 +301,10 @@ def _service_step(observed: Observed, intent: Intent) -> _Step:
     probe = observed.probe
     if probe is not None and not probe.passed:
         return _Step(
-            actions=(), state=ModemState.DEGRADED, reason=f"no way through: {probe.detail}", verdict=Verdict.FAILED
+            actions=(),
+            state=ModemState.DEGRADED,
+            reason=f"no way through: {probe.detail}",
+            verdict=Verdict.FAILED,
         )
     return _Step(actions=(), state=ModemState.ONLINE, reason="", verdict=Verdict.WELL)
 
@@ -336,7 +353,9 @@ def _link_actions(observed: Observed, desired: Desired) -> tuple[Action, ...]:
     return (ConfigureLink(link_index=link.index, settings=settings, mtu=mtu, alternative_name=name),)
 
 
-def _link_as_wanted(link: LinkState, addresses: frozenset[object], mtu: int | None, name: str, *, connected: bool) -> bool:
+def _link_as_wanted(
+    link: LinkState, addresses: frozenset[object], mtu: int | None, name: str, *, connected: bool
+) -> bool:
     if link.addresses != addresses or name not in link.alternative_names:
         return False
     return (link.up or not connected) and (mtu is None or link.mtu == mtu)
@@ -391,7 +410,7 @@ def _proxy_actions(observed: Observed, intent: Intent) -> tuple[Action, ...]:
 
 
 def _tear_down(observed: Observed, desired: Desired) -> tuple[Action, ...]:
-    """For a disabled modem: the proxy first, so that nothing of it is left to leak; then the bearer, then the routing."""
+    """For a disabled modem: the proxy first, so that nothing of it can leak; then the bearer, then the routing."""
     actions: list[Action] = []
     if observed.proxy.unit is not UnitState.INACTIVE:
         actions.append(StopProxy())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from agent.core.clock import Deadline
@@ -86,6 +86,16 @@ class Qmi(Protocol):
 
     def set_raw_ip(self, node: str, deadline: Deadline) -> None:
         """`--wda-set-data-format` to raw-ip, on the modem's side."""
+
+    def hangups_in_a_row(self, node: str) -> int:
+        """How many calls in a row ended because the control channel hung up."""
+
+    def restart_proxy(self, deadline: Deadline) -> int:
+        """End the multiplexer that all modems share; the next call starts another. Returns how many were ended."""
+
+
+RecordExchange = Callable[[str, str, str, float], None]
+"""(command, answer, outcome, seconds) of one exchange with a modem, redacted; outcome is ok, error or timeout."""
 
 
 class Links(Protocol):

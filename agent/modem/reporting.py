@@ -51,16 +51,21 @@ class Reporter:
         """Tell of a modem that is believed to sit in its slot but has not said a word yet."""
         observed = Observed(hardware=hardware)
         state = ModemState.RECOVERING if recovering else ModemState.DETECTED
-        self._send(_report(desired, observed, state, "the modem has not answered since it was plugged in", sample=False))
+        self._send(
+            _report(desired, observed, state, "the modem has not answered since it was plugged in", sample=False)
+        )
 
     def _send(self, report: ModemReport) -> None:
         last = self._last
-        unchanged = last is not None and replace(report, at=last.at, rx_bytes=last.rx_bytes, tx_bytes=last.tx_bytes) == last
+        unchanged = (
+            last is not None and replace(report, at=last.at, rx_bytes=last.rx_bytes, tx_bytes=last.tx_bytes) == last
+        )
         if unchanged and not report.sample and now() - self._last_at < HEARTBEAT_SECONDS:
             return
         if last is None or (last.state, last.reason) != (report.state, report.reason):
             logger.info(
-                "modem state", extra={"MODEM": report.serial, "STATE": report.state.value, "REASON": report.reason}
+                "modem state",
+                extra={"MODEM": report.serial, "STATE": report.state.value, "REASON": report.reason},
             )
         self._last, self._last_at = replace(report, sample=False), now()
         self.recorder.report(report)
@@ -68,6 +73,22 @@ class Reporter:
     def urc(self, serial: Serial | None, line: str) -> None:
         self.recorder.log(
             LogEntry(serial=serial, at=wall(), channel="urc", command="", response=redact(line), outcome="info")
+        )
+
+    def exchange(
+        self, serial: Serial | None, channel: str, command: str, answer: str, outcome: str, seconds: float
+    ) -> None:
+        """One command and its answer, redacted."""
+        self.recorder.log(
+            LogEntry(
+                serial=serial,
+                at=wall(),
+                channel=channel,
+                command=command,
+                response=answer,
+                outcome=outcome,
+                duration_seconds=seconds,
+            )
         )
 
     def action(self, serial: Serial, action: Action, failure: AgentError | None) -> None:

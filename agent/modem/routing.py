@@ -17,12 +17,16 @@ FAMILIES = (4, 6)
 
 def host_rules() -> frozenset[Rule]:
     """Once per host: LAN replies and connected networks are looked up in main, its default routes are not."""
-    return frozenset(Rule(family=family, priority=HOST_RULE_PRIORITY, uid=None, table=MAIN_TABLE) for family in FAMILIES)
+    return frozenset(
+        Rule(family=family, priority=HOST_RULE_PRIORITY, uid=None, table=MAIN_TABLE) for family in FAMILIES
+    )
 
 
 def modem_rules(allocation: Allocation, priority: int) -> frozenset[Rule]:
     """Everything the modem's uid originates looks in the modem's table, whatever the family."""
-    return frozenset(Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES)
+    return frozenset(
+        Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES
+    )
 
 
 def modem_routes(allocation: Allocation, bearer: Bearer | None, link_index: int | None) -> frozenset[Route]:
@@ -35,6 +39,12 @@ def modem_routes(allocation: Allocation, bearer: Bearer | None, link_index: int 
         for settings in bearer.settings:
             address = settings.interface.ip
             routes.add(
-                Route(family=address.version, table=allocation.table, link_index=link_index, source=address, metric=LINK_METRIC)
+                Route(
+                    family=address.version,
+                    table=allocation.table,
+                    link_index=link_index,
+                    source=address,
+                    metric=LINK_METRIC,
+                )
             )
     return frozenset(routes)

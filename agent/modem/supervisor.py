@@ -22,7 +22,7 @@ from agent.modem.machine import Conduct, Machine
 from agent.modem.model import Desired, Hardware
 from agent.modem.observer import Observer
 from agent.modem.planner import Intent, plan
-from agent.modem.ports import CommandRequest, CommandResult, HotplugSource
+from agent.modem.ports import CommandRequest, CommandResult, HotplugSource, Qmi
 from agent.modem.registry import Registry
 from agent.modem.reporting import Reporter, describe
 from agent.modem.worker import ModemWorker, Surroundings
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 10.0
 CARETAKER_SECONDS = 60.0
 POST_SECONDS = 15.0
+QMI_PROXY_RESTART_SECONDS = 120.0
+"""Least time between two restarts of qmi-proxy."""
 
 
 class Inbox(Protocol):
@@ -77,6 +79,8 @@ class Supervisor:
         self._workers_lock = threading.Lock()
         self._present: frozenset[Slot] = frozenset()
         self._bus_seen = False
+        self._restart_lock = threading.Lock()
+        self._restarted_at = float("-inf")
         self._stopping = threading.Event()
         self._tidy = threading.Event()
         self._mail = threading.Event()
@@ -87,6 +91,7 @@ class Supervisor:
             conduct=conduct,
             occupied=lambda slot: slot in self._present,
             beat=beat,
+            restart_qmi_proxy=self._restart_qmi_proxy,
         )
         self._threads = [
             threading.Thread(target=self._watch_bus, name="bus", daemon=True),
@@ -138,6 +143,14 @@ class Supervisor:
     def _all_workers(self) -> list[ModemWorker]:
         with self._workers_lock:
             return list(self._workers.values())
+
+    def _restart_qmi_proxy(self, qmi: Qmi) -> None:
+        with self._restart_lock:
+            if now() - self._restarted_at < QMI_PROXY_RESTART_SECONDS:
+                return
+            self._restarted_at = now()
+        logger.warning("restarting qmi-proxy: a modem's control channel hangs up over and over")
+        qmi.restart_proxy(Deadline.after(STOP_SECONDS))
 
     # -- the bus -----------------------------------------------------------------------------------------------------
 
@@ -232,11 +245,12 @@ class Supervisor:
 
     def _look_after(self, desired: Desired) -> None:
         """One pass for a modem that is not there: its rules stand, so its proxy stays closed."""
-        conduct = self._conduct()
-        observed = Observer(self._machine, conduct.timing).observe(desired, None, None, probe=False)
+        conduct, machine = self._conduct(), self._machine
+        qmi = machine.qmi_for(lambda *_: None)
+        observed = Observer(machine, qmi, conduct.timing).observe(desired, None, None, probe=False)
         intent = Intent(desired=desired, proxy_text=observed.proxy.configuration, health=conduct.health)
         decided = plan(observed, intent, Health(), now())
-        executor = Executor(self._machine, conduct.timing)
+        executor = Executor(machine, qmi, conduct.timing)
         for action in decided.actions:
             executor.execute(action, Bench(desired=desired, hardware=None, at=None))
             logger.info("action done", extra={"MODEM": desired.serial, "ACTION": describe(action)})

@@ -10,21 +10,23 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
-from agent.core.clock import BackOff, Deadline, Instant, now, wall
-from agent.core.errors import AgentError, DeviceError, InvariantError, TransientError
+from agent.core.clock import BackOff, Deadline, Instant, now
+from agent.core.errors import AgentError, DeviceError, TransientError
 from agent.core.identifiers import Serial, Slot
 from agent.modem import ec25
 from agent.modem.actions import Action, SwitchToQmi
+from agent.modem.command_runner import CommandRunner
 from agent.modem.executor import Bench, Executor
 from agent.modem.health import Health, Verdict, due_step, observe_verdict
 from agent.modem.machine import Conduct, Machine
 from agent.modem.model import Desired, Hardware, ModemState, Observed
 from agent.modem.observer import Observer
-from agent.modem.command_runner import CommandRunner
 from agent.modem.planner import Intent, Plan, plan
-from agent.modem.ports import AtPort, CommandRequest, CommandResult
+from agent.modem.ports import AtPort, CommandRequest, CommandResult, Qmi
+from agent.modem.recorded_port import RecordedPort
 from agent.modem.registry import Registry
 from agent.modem.reporting import Reporter, describe
 
@@ -34,6 +36,7 @@ COMMANDS_WAITING = 16
 RAPID_PASSES = 40
 """Passes in a row that all found something to do, after which the modem is given a rest: they do not converge."""
 REST_SECONDS = 30.0
+HANGUPS_BEFORE_RESTART = 3
 OPEN_BACK_OFF = BackOff(first_seconds=0.5, most_seconds=15.0)
 FAILURE_BACK_OFF = BackOff(first_seconds=1.0, most_seconds=60.0)
 
@@ -49,6 +52,8 @@ class Surroundings:
     """Whether a modem sits in a slot now."""
     beat: Callable[[str], None]
     """Called at every turn: the loop is alive."""
+    restart_qmi_proxy: Callable[[Qmi], None]
+    """Asks for qmi-proxy to be restarted; it is done seldom, since it concerns all modems."""
 
 
 class ModemWorker:
@@ -66,8 +71,9 @@ class ModemWorker:
         self._rapid_passes = 0
         self._health = Health()
         self._looked_at: Instant = float("-inf")
-        self._observer = Observer(self._machine, surroundings.conduct().timing)
         self._reporter = Reporter(self._machine.recorder)
+        self._qmi = self._machine.qmi_for(partial(self._record_exchange, "qmi"))
+        self._observer = Observer(self._machine, self._qmi, surroundings.conduct().timing)
         self._commands: queue.Queue[CommandRequest] = queue.Queue(COMMANDS_WAITING)
         self._awake = threading.Condition()
         self._woken = True
@@ -136,10 +142,17 @@ class ModemWorker:
             logger.warning("pass was cut off", extra={"MODEM": self.serial or self.slot, "ERROR": str(error)})
         except AgentError:
             logger.exception("pass failed", extra={"MODEM": self.serial or self.slot})
-        except Exception:  # noqa: BLE001 - the supervisor's boundary: one modem's bug must not stop the other modems
+        except Exception:
             logger.exception("bug in a modem's pass", extra={"MODEM": self.serial or self.slot})
         self._action_failures += 1
+        self._mend_control_channel()
         return FAILURE_BACK_OFF.wait_seconds(self._action_failures)
+
+    def _mend_control_channel(self) -> None:
+        """A control channel that hangs up although its node is there: qmi-proxy holds a dead handle of it."""
+        node = self._hardware.qmi_node if self._hardware is not None else None
+        if node is not None and self._qmi.hangups_in_a_row(node) >= HANGUPS_BEFORE_RESTART:
+            self._around.restart_qmi_proxy(self._qmi)
 
     def _sleep(self, seconds: float) -> None:
         with self._awake:
@@ -183,13 +196,17 @@ class ModemWorker:
         if self._at is not None or hardware.at_node is None:
             return self._at
         try:
-            self._at = self._machine.at_ports.open(
+            port = self._machine.at_ports.open(
                 hardware.at_node, Deadline.after(conduct.timing.open_seconds), self._take_urc
             )
+            self._at = RecordedPort(port, partial(self._record_exchange, "at"))
         except TransientError as error:
             self._open_failures += 1
             logger.warning("AT port did not open", extra={"MODEM": self.serial or self.slot, "ERROR": str(error)})
         return self._at
+
+    def _record_exchange(self, channel: str, command: str, answer: str, outcome: str, seconds: float) -> None:
+        self._reporter.exchange(self.serial, channel, command, answer, outcome, seconds)
 
     def _drop_port(self) -> None:
         if self._at is not None:
@@ -228,7 +245,9 @@ class ModemWorker:
         )
         if claimed != serial:
             self._reporter.event(
-                claimed, "duplicate identity", f"a modem in another slot also calls itself {serial}; this one is {claimed}"
+                claimed,
+                "duplicate identity",
+                f"a modem in another slot also calls itself {serial}; this one is {claimed}",
             )
         self.serial = claimed
         self._health = registry.recall_health(claimed, now())
@@ -300,7 +319,7 @@ class ModemWorker:
 
     def _execute(self, decided: Plan, bench: Bench, conduct: Conduct) -> AgentError | None:
         """Carry out the plan up to its end or its first failure, which is returned."""
-        executor = Executor(self._machine, conduct.timing)
+        executor = Executor(self._machine, self._qmi, conduct.timing)
         for action in decided.actions:
             if self._stopping:
                 return None
@@ -339,7 +358,12 @@ class ModemWorker:
             )
             return REST_SECONDS
         self._rapid_passes = 0
-        calm = decided.state in (ModemState.ONLINE, ModemState.SIM_BLOCKED, ModemState.QUARANTINED, ModemState.OFFLINE)
+        calm = decided.state in (
+            ModemState.ONLINE,
+            ModemState.SIM_BLOCKED,
+            ModemState.QUARANTINED,
+            ModemState.OFFLINE,
+        )
         return well if calm else min(well, unwell)
 
     # -- operators' commands -------------------------------------------------------------------------------------
@@ -351,17 +375,18 @@ class ModemWorker:
             except queue.Empty:
                 return
             desired = self._desired(serial, hardware)
-            runner = CommandRunner(self._machine, conduct.timing, self._observer)
+            runner = CommandRunner(self._machine, self._qmi, conduct.timing, self._observer)
             answer = runner.answer(
                 request,
                 Bench(desired=desired, hardware=hardware, at=at),
-                lambda observed, wanted=desired: plan(
-                    observed, self._intent(wanted, observed, conduct), self._health, now()
-                ),
+                partial(self._decide, desired, conduct),
             )
             if answer.starts_afresh:
                 self._health = Health()
             self._machine.recorder.finish(answer.result)
+
+    def _decide(self, desired: Desired, conduct: Conduct, observed: Observed) -> Plan:
+        return plan(observed, self._intent(desired, observed, conduct), self._health, now())
 
     def _refuse_waiting_commands(self) -> None:
         while True:

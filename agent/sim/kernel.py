@@ -41,9 +41,7 @@ def setns(descriptor: int, kind: int) -> None:
 def mount(source: str, target: str | Path, kind: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2) in the calling thread's mount namespace."""
     _check(
-        _libc.mount(
-            source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()
-        ),
+        _libc.mount(source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data.encode()),
         f"mount {target}",
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent.sim import kernel
@@ -46,7 +47,7 @@ def _mount_run(udev: Path) -> None:
 
 def _mount_dev() -> None:
     """A /dev with the usual nodes, where serial ports can appear without touching the host's."""
-    devices = {name: os.stat(f"/dev/{name}") for name in _DEVICES if Path("/dev", name).exists()}
+    devices = {name: Path("/dev", name).stat() for name in _DEVICES if Path("/dev", name).exists()}
     held = {name: os.open(f"/dev/{name}", os.O_PATH) for name in _DIRECTORIES if Path("/dev", name).is_dir()}
     kernel.mount("tmpfs", "/dev", "tmpfs", data="mode=755")
     for name, status in devices.items():
@@ -69,6 +70,18 @@ def enter_new_machine(sys: Path, udev: Path) -> None:
     _mount_dev()
 
 
+def place_nodes(nodes: Iterable[tuple[str, str]]) -> None:
+    """`place_node` for each (name, source)."""
+    for name, source in nodes:
+        place_node(name, source)
+
+
+def remove_nodes(names: Iterable[str]) -> None:
+    """`remove_node` for each."""
+    for name in names:
+        remove_node(name)
+
+
 def place_node(name: str, source: str) -> None:
     """Make /dev/`name` be the character device `source` (a bind mount: no symlink that a program would resolve)."""
     node = Path("/dev", name)
@@ -76,14 +89,12 @@ def place_node(name: str, source: str) -> None:
     kernel.mount(source, node, flags=kernel.MS_BIND)
 
 
+def uncover_node(name: str) -> None:
+    """Unmount what was mounted last over /dev/`name`."""
+    kernel.unmount(Path("/dev", name))
+
+
 def remove_node(name: str) -> None:
-    """Take /dev/`name` away, and whatever was mounted over it."""
-    node = Path("/dev", name)
-    while node.is_mount() or _mounted(node):
-        kernel.unmount(node)
-    node.unlink(missing_ok=True)
-
-
-def _mounted(node: Path) -> bool:
-    with open("/proc/thread-self/mountinfo") as table:
-        return any(line.split()[4] == str(node) for line in table)
+    """Take /dev/`name` away; whoever has it open keeps it until closing."""
+    uncover_node(name)
+    Path("/dev", name).unlink()

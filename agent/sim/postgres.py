@@ -69,13 +69,12 @@ class EmbeddedPostgres:
 
     def url(self, database: str) -> str:
         """libpq connection URI of `database`, as the cluster's owner."""
-        return f"postgresql://{OWNER}@/{quote(database, safe='')}?host={quote(str(self.socket_directory), safe='')}&port={TCP_PORT}"
+        directory = quote(str(self.socket_directory), safe="")
+        return f"postgresql://{OWNER}@/{quote(database, safe='')}?host={directory}&port={TCP_PORT}"
 
     def create_database(self, name: str, *, template: str = "template1") -> str:
         """Make an empty database, or a copy of `template`, and return its `url`; keeps one that is there."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template)
-        )
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         try:
             with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=10) as connection:
                 connection.execute(statement)

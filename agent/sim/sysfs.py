@@ -42,7 +42,7 @@ class SysfsDevice:
     @property
     def kernel_properties(self) -> dict[str, str]:
         """What the kernel's own `uevent` file says."""
-        said = {}
+        said: dict[str, str] = {}
         if self.number is not None and self.node is not None:
             said |= {"MAJOR": str(self.number[0]), "MINOR": str(self.number[1]), "DEVNAME": self.node}
         if self.devtype is not None:

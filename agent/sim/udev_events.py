@@ -56,9 +56,7 @@ class UdevAnnouncer:
     """Sends events in the network namespace of the thread that makes it."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_KOBJECT_UEVENT
-        )
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_KOBJECT_UEVENT)
         self._socket.bind((0, 0))
         self._sequence = 0
 

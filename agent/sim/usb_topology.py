@@ -187,9 +187,7 @@ class Topology:
         name = f"ttyUSB{minor}"
         above = f"{self._directory}/{self.slot}:1.{number}/{name}"
         return [
-            SysfsDevice(
-                devpath=above, subsystem="usb-serial", driver="option1", attributes={"port_number": "0"}
-            ),
+            SysfsDevice(devpath=above, subsystem="usb-serial", driver="option1", attributes={"port_number": "0"}),
             SysfsDevice(
                 devpath=f"{above}/tty/{name}",
                 subsystem="tty",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequest
 
 from agent.core.clock import BackOff, Deadline, Instant, now
 from agent.core.errors import AgentError, ConfigError, DeadlineExceeded, InvariantError, TransientError
+from agent.store.deadlines import DeadlineKeeper
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class Database:
         self._failures = 0
         self._away_until: Instant = 0.0
         self._reason = ""
-        self._overdue = _Overdue(name)
+        self._deadlines = DeadlineKeeper(name)
         self._pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
             url,
             connection_class=_reporting_connection(self._note_unreachable),
@@ -77,7 +76,7 @@ class Database:
     def close(self) -> None:
         """Close all connections; the database cannot be used any more."""
         self._pool.close(timeout=self.timeout_seconds)
-        self._overdue.close()
+        self._deadlines.close()
 
     def fetch(self, statement: bytes, parameters: Parameters, row: RowFactory[Row]) -> list[Row]:
         """Return all rows of one statement, run in a transaction of its own."""
@@ -112,7 +111,7 @@ class Database:
         deadline = Deadline.after(self.timeout_seconds)
         self._enter_gate()
         try:
-            with self._checked_out(deadline) as connection, self._overdue.watch(connection, deadline):
+            with self._checked_out(deadline) as connection, self._deadlines.watch(connection, deadline):
                 yield connection
         except AgentError:
             raise
@@ -210,7 +209,9 @@ def raise_refusal(exc: psycopg.Error) -> NoReturn:
     """Translate an error by which the server refuses a statement that should have been good."""
     match exc:
         case psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn() | psycopg.errors.UndefinedFunction():
-            raise ConfigError(f"the database's schema is not this program's ({first_line(exc)}); run: lastmile migrate") from exc
+            raise ConfigError(
+                f"the database's schema is not this program's ({first_line(exc)}); run: lastmile migrate"
+            ) from exc
         case psycopg.errors.InsufficientPrivilege():
             raise ConfigError(f"the database refuses: {first_line(exc)}") from exc
         case psycopg.errors.ReadOnlySqlTransaction():
@@ -245,62 +246,6 @@ def _reporting_connection(note: Any) -> type[psycopg.Connection[Any]]:
                 raise
 
     return Reporting
-
-
-class _Overdue:
-    """Ends connections whose deadline has passed: libpq itself waits for ever for a server that does not answer."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._condition = threading.Condition()
-        self._watched: dict[int, tuple[psycopg.Connection[Any], Deadline]] = {}
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._idle = False
-
-    @contextmanager
-    def watch(self, connection: psycopg.Connection[Any], deadline: Deadline) -> Iterator[None]:
-        key = id(connection)
-        with self._condition:
-            self._watched[key] = (connection, deadline)
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=f"{self._name}-deadlines", daemon=True)
-                self._thread.start()
-            if self._idle:
-                self._condition.notify_all()
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._watched.pop(key, None)
-
-    def close(self) -> None:
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
-            thread = self._thread
-        if thread is not None:
-            thread.join(5)
-
-    def _run(self) -> None:
-        with self._condition:
-            while not self._closed:
-                for key in [key for key, (_, deadline) in self._watched.items() if deadline.passed]:
-                    connection, _ = self._watched.pop(key)
-                    shut_down(connection)
-                # All deadlines are equally long, so one that is added later ends later: no need to be woken for it.
-                wait = min((deadline.remaining_seconds for _, deadline in self._watched.values()), default=None)
-                self._idle = wait is None
-                self._condition.wait(wait)
-
-
-def shut_down(connection: psycopg.Connection[Any]) -> None:
-    """Cut a connection's socket, so that the thread that waits for it gets an error at once."""
-    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=connection.fileno()) as handle:
-        try:
-            handle.shutdown(socket.SHUT_RDWR)
-        finally:
-            handle.detach()
 
 
 def many(connection: psycopg.Connection[Any], statement: bytes, parameters: Sequence[Parameters]) -> None:

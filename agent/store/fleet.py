@@ -91,7 +91,7 @@ class Fleet:
         None when there is no such modem; ConfigError when the request is too large or not storable."""
         parameters = {
             "serial": clean_text(serial),
-            "kind": cleanclean_text(kind),
+            "kind": clean_text(kind),
             "argument": render_object(argument),
             "requested_by": clean_text(requested_by),
             "timeout_seconds": min(max(0.001, timeout_seconds), 3600.0),

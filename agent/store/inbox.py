@@ -40,6 +40,7 @@ class CommandInbox:
                 self._recovered = True
         parameters = {"host": self._host, "limit": max(0, limit)}
         self._database.execute(self._sql["expire_overdue"], parameters)
+        self._database.execute(self._sql["fail_abandoned"], parameters)
         rows = self._database.fetch(self._sql["claim"], parameters, dict_row)
         requests = (self._request(row) for row in sorted(rows, key=lambda row: int(row["id"])))
         return tuple(request for request in requests if request is not None)

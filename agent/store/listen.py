@@ -13,12 +13,13 @@ import psycopg
 from psycopg import sql
 
 from agent.core.clock import BackOff
-from agent.store.database import first_line, session_options, shut_down
+from agent.store.database import first_line, session_options
+from agent.store.deadlines import shut_down
 
 log = logging.getLogger(__name__)
 
 MODEM_CHANGE = "modem_change"
-"""Payload: JSON {serial, host, status, event}; `event` is the id in `events`, null when only signal or counters moved."""
+"""Payload: JSON {serial, host, status, event}; `event`: id in `events`, null when only signal or counters moved."""
 MODEM_COMMAND = "modem_command"
 """Payload: name of the host that has a new row in `modem_commands`."""
 MODEM_COMMAND_DONE = "modem_command_done"
@@ -93,7 +94,8 @@ class Listener:
                 self._listen_once()
             except psycopg.Error as exc:
                 self._log_loss(first_line(exc))
-            except Exception:  # noqa: BLE001 - the thread's boundary: a reader's error must not end listening
+            except Exception:
+                # The thread's boundary: a reader's error must not end the listening.
                 log.exception("a reader of notifications failed", extra={"LISTENER": self._name})
             attempt = 0 if self._connected.is_set() else attempt + 1
             self._connected.clear()

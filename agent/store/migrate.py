@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LOCK_WAIT_SECONDS = 60
 APPLIED_TABLE = "_yoyo_migration"
+APPLIED = "SELECT migration_id FROM _yoyo_migration"
 KEEP_DAYS = 30
 
 
@@ -51,7 +52,9 @@ def check_schema(url: str) -> None:
         _refuse_newer(connection)
         missing = [name for name in known_migrations() if name not in applied_migrations(connection)]
     if missing:
-        raise ConfigError(f"the database's schema is older than this program ({missing[0]} is missing); run: lastmile migrate")
+        raise ConfigError(
+            f"the database's schema is older than this program ({missing[0]} is missing); run: lastmile migrate"
+        )
 
 
 def known_migrations() -> tuple[str, ...]:
@@ -65,13 +68,15 @@ def applied_migrations(connection: psycopg.Connection[Any]) -> frozenset[str]:
     with connection.cursor(row_factory=scalar_row) as cursor:
         if cursor.execute("SELECT to_regclass(%s)", (APPLIED_TABLE,)).fetchone() is None:
             return frozenset()
-        return frozenset(cursor.execute(f"SELECT migration_id FROM {APPLIED_TABLE}").fetchall())
+        return frozenset(cursor.execute(APPLIED).fetchall())
 
 
 def _refuse_newer(connection: psycopg.Connection[Any]) -> None:
     unknown = sorted(applied_migrations(connection) - set(known_migrations()))
     if unknown:
-        raise ConfigError(f"the database's schema is newer than this program ({unknown[-1]} is unknown to it): upgrade lastmile")
+        raise ConfigError(
+            f"the database's schema is newer than this program ({unknown[-1]} is unknown to it): upgrade lastmile"
+        )
 
 
 class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo's backend is untyped

@@ -84,7 +84,11 @@ class ModemRow:
         """ADDRESS:TCP-PORT of the modem's proxy; None while its host has not said where it listens."""
         if self.proxy_listen is None:
             return None
-        return f"[{self.proxy_listen}]:{self.proxy_port}" if ":" in self.proxy_listen else f"{self.proxy_listen}:{self.proxy_port}"
+        return (
+            f"[{self.proxy_listen}]:{self.proxy_port}"
+            if ":" in self.proxy_listen
+            else f"{self.proxy_listen}:{self.proxy_port}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,9 @@ class Tokens:
 
     def revoke(self, name: str) -> bool:
         """End a token; False when there is no live one of that name."""
-        return _NAME.fullmatch(name) is not None and self._database.execute(self._sql["revoke_token"], {"name": name}) > 0
+        return (
+            _NAME.fullmatch(name) is not None and self._database.execute(self._sql["revoke_token"], {"name": name}) > 0
+        )
 
 
 def _digest(text: str) -> bytes:

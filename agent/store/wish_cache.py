@@ -46,7 +46,9 @@ class WishCache:
         except FileNotFoundError:
             return ()
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ProtocolError):
-            log.warning("the saved wishes cannot be read; starting without", extra={"FILE": str(self.path)}, exc_info=True)
+            log.warning(
+                "the saved wishes cannot be read; starting without", extra={"FILE": str(self.path)}, exc_info=True
+            )
             return ()
 
     def save(self, wishes: Iterable[Wish]) -> None:

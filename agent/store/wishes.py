@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row, scalar_row
 
-from agent.core.errors import ConfigError, DeviceError, ProtocolError, TransientError
+from agent.core.errors import AgentError, ConfigError, ProtocolError, TransientError
 from agent.core.identifiers import Serial, Slot
 from agent.modem.model import Allocation, Desired, ProxyPolicy
 from agent.store.database import Database, first_line
@@ -43,6 +43,10 @@ class AllocationRanges:
     table_first: int
 
 
+class _ElsewhereError(AgentError):
+    """Another host has the modem."""
+
+
 class HostWishes:
     """The wishes of `host`. Safe for many threads; no method waits longer than the database's `timeout_seconds`."""
 
@@ -59,6 +63,8 @@ class HostWishes:
         self._saving = threading.Lock()
         self._wishes: dict[Serial, Wish] = {wish.serial: wish for wish in self._cache.fetch()}
         self._saved = tuple(self._wishes.values())
+        self._refreshing = threading.Lock()
+        self._met: dict[Serial, Wish] = {}
 
     def set_defaults(self, defaults: DesiredDefaults, ranges: AllocationRanges | None = None) -> None:
         """Take over new settings; allocations that were made stay."""
@@ -93,11 +99,11 @@ class HostWishes:
         except TransientError as exc:
             log.info("modem met without the database", extra={"MODEM": serial, "REASON": str(exc)})
             return self.desired(serial)
-        except DeviceError as exc:
+        except _ElsewhereError as exc:
             log.warning("modem belongs to another host", extra={"MODEM": serial, "REASON": str(exc)})
             return None
         with self._lock:
-            self._wishes[serial] = wish
+            self._wishes[serial] = self._met[serial] = wish
         self._save()
         return self.desired(serial)
 
@@ -105,12 +111,19 @@ class HostWishes:
         """Read all wishes again and return the modems of which something else is wanted now (those that left too).
 
         Raises TransientError while the database is away; nothing has changed then."""
-        rows = self._database.fetch(self._sql["fetch_wishes"], {"host": self._host}, dict_row)
-        fetched = {wish.serial: wish for wish in _readable(rows)}
-        with self._lock:
-            before, self._wishes = self._wishes, fetched
+        with self._refreshing:
+            with self._lock:
+                self._met = {}
+            rows = self._database.fetch(self._sql["fetch_wishes"], {"host": self._host}, dict_row)
+            fetched = {wish.serial: wish for wish in _readable(rows)}
+            with self._lock:
+                # A modem met in the meantime may be missing in what was read.
+                fetched = {**self._met, **fetched}
+                before, self._wishes = self._wishes, fetched
         self._save()
-        return frozenset(serial for serial in before.keys() | fetched.keys() if before.get(serial) != fetched.get(serial))
+        return frozenset(
+            serial for serial in before.keys() | fetched.keys() if before.get(serial) != fetched.get(serial)
+        )
 
     def concerned_by(self, payload: str) -> bool:
         """Whether a notification on `modem_change` may change a wish of this host: worth a `refresh`."""
@@ -144,7 +157,7 @@ class HostWishes:
             connection.execute(self._sql["meet_modem"], who)
             return
         if home is not None and home["present"]:
-            raise DeviceError(f"host {home['host']} is alive and says it has this modem")
+            raise _ElsewhereError(f"host {home['host']} is alive and says it has this modem")
         connection.execute(self._sql["meet_host"], who)
         allocation = self._allocate(connection, ranges)
         if home is None:
@@ -183,7 +196,7 @@ class HostWishes:
                 self._cache.save(wishes)
             except ConfigError as exc:
                 # The modems come first: without the file they are only at a loss at a start without the database.
-                log.error("the wishes could not be saved", extra={"REASON": str(exc)})
+                log.warning("the wishes could not be saved", extra={"REASON": str(exc)})
             else:
                 self._saved = wishes
 
@@ -215,4 +228,4 @@ def _readable(rows: Iterable[dict[str, Any]]) -> Iterable[Wish]:
         try:
             yield _wish(row)
         except ProtocolError as exc:
-            log.error("a row of modems cannot be used", extra={"MODEM": row["serial"], "REASON": str(exc)})
+            log.warning("a row of modems cannot be used", extra={"MODEM": row["serial"], "REASON": str(exc)})

@@ -52,6 +52,12 @@ def difference(found: RoutingState, goal: ApplyRouting) -> ApplyRouting:
     )
 
 
+def everything() -> list[str]:
+    """All rules and routes of the namespace, each a line."""
+    words = (("-4", "rule"), ("-6", "rule"), ("-4", "route", "show", "table", "all"), ("-6", "route", "show", "table", "all"))
+    return sorted(line for each in words for line in ip(*each).splitlines())
+
+
 def test_nothing_is_observed_of_a_modem_that_never_was(routing: NetlinkRouting) -> None:
     assert routing.observe(ALLOCATION, None) == RoutingState()
 
@@ -163,15 +169,14 @@ def test_a_stray_is_seen_and_goes_and_ours_stay(routing: NetlinkRouting, stray: 
     routing.apply(goal)
     untouched = "-4 rule add from 10.1.0.0/16 lookup main pref 2000"
     ip(*untouched.split())
-    rules_before, routes_before = ip("-4", "rule") + ip("-6", "rule"), ip("-4", "route", "show", "table", "all")
+    before = everything()
     ip(*stray.split())
     changes = difference(routing.observe(ALLOCATION, None), goal)
     assert bool(changes.delete_rules) or bool(changes.delete_routes)
     for _ in range(passes):
         routing.apply(difference(routing.observe(ALLOCATION, None), goal))
     assert difference(routing.observe(ALLOCATION, None), goal) == ApplyRouting()
-    assert ip("-4", "rule") + ip("-6", "rule") == rules_before
-    assert ip("-4", "route", "show", "table", "all") == routes_before
+    assert everything() == before
 
 
 def test_strays_of_every_kind_at_once_converge(routing: NetlinkRouting) -> None:
@@ -242,7 +247,7 @@ def test_a_rule_that_only_looks_like_the_hosts_own_does_not_count(routing: Netli
 def test_purge_takes_what_no_modem_has_and_nothing_else(routing: NetlinkRouting) -> None:
     routing.ensure_host_rules()
     routing.apply(wanted())
-    before = [ip(family, *words) for family in ("-4", "-6") for words in (("rule",), ("route", "show", "table", "all"))]
+    before = everything()
     routing.apply(wanted(OTHER))
     ip(*"-4 rule add uidrange 70005-70005 lookup 30000 pref 77".split())
     ip(*"-4 rule add from 10.1.0.0/16 lookup 20009 pref 78".split())
@@ -253,8 +258,7 @@ def test_purge_takes_what_no_modem_has_and_nothing_else(routing: NetlinkRouting)
         Rule(family=4, priority=78, uid=NO_UID, table=20_009),
         *(Rule(family=family, priority=PRIORITY, uid=OTHER.uid, table=OTHER.table) for family in (4, 6)),
     )
-    after = [ip(family, *words) for family in ("-4", "-6") for words in (("rule",), ("route", "show", "table", "all"))]
-    assert after == before
+    assert everything() == before
     assert routing.purge([ALLOCATION], range(70_000, 70_100), range(20_000, 20_100)) == ()
 
 

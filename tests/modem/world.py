@@ -189,10 +189,12 @@ class World:
 
     def intent(self, wanted: Desired, text: str | None = "proxy configuration\n") -> Intent:
         return Intent(
-            desired=wanted, proxy_text=text, pin_tried=wanted.pin is not None and wanted.pin in self.pins_tried
+            desired=wanted,
+            proxy_text=text,
+            pin_tried=wanted.pin is not None and wanted.pin in self.pins_tried,
         )
 
-    def execute(self, action: act.Action) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an action
+    def execute(self, action: act.Action) -> None:  # noqa: C901 - one case an action
         match action:
             case act.SilenceEcho():
                 self.echo = False
@@ -232,7 +234,11 @@ class World:
                 self.mtu = mtu or self.mtu
                 self.addresses = frozenset(each.interface for each in settings)
                 self.names |= {name}
-                gone = {route for route in self.routes if route.source and route.source not in {a.ip for a in self.addresses}}
+                gone = {
+                    route
+                    for route in self.routes
+                    if route.source and route.source not in {a.ip for a in self.addresses}
+                }
                 self.routes -= gone
             case act.ApplyRouting():
                 self._route(action)
@@ -240,7 +246,11 @@ class World:
                 self.text = text
             case act.StartProxy() | act.RestartProxy() | act.ReloadProxy():
                 assert self.text is not None
-                self.unit, self.listening, self.loaded = UnitState.ACTIVE, True, configuration_digest(self.text)
+                self.unit, self.listening, self.loaded = (
+                    UnitState.ACTIVE,
+                    True,
+                    configuration_digest(self.text),
+                )
             case act.StopProxy():
                 self.unit, self.listening = UnitState.INACTIVE, False
             case act.Recover():
@@ -251,7 +261,9 @@ class World:
     def _route(self, action: act.ApplyRouting) -> None:
         for route in action.add_routes:
             if route.source is not None:
-                assert route.source in {address.ip for address in self.addresses}, "route from an address that is not there"
+                assert route.source in {address.ip for address in self.addresses}, (
+                    "route from an address that is not there"
+                )
                 assert self.link_up, "route over a link that is down"
         self.rules = (self.rules | action.add_rules) - action.delete_rules
         self.routes = (self.routes | action.add_routes) - action.delete_routes

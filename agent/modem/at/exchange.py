@@ -69,16 +69,19 @@ class StaleResult:
 class Synchronised:
     """Nothing from before can come any more: a command may begin."""
 
+    answer: str
+    """What the probe was answered."""
+
 
 AtEvent = Answered | Failed | Prompted | Unsolicited | Discarded | StaleResult | Synchronised
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Running:
     command: CommandLine
     token: str | None = None
     """Of a probe: the start of the only line that counts as its answer."""
-    token_seen: bool = False
+    token_line: str | None = None
     lines: list[str] = field(default_factory=list)
     size: int = 0
     echo: str = ""
@@ -113,8 +116,7 @@ class AtExchange:
         """Whether the modem echoed the last command that began."""
 
     def begin(self, command: str) -> bytes:
-        """Start `command`; returns the bytes to send. Raises ProtocolError when it is not one command
-        line."""
+        """Start `command`; returns the bytes to send. Raises ProtocolError unless it is one command line."""
         if self._running is not None or not self.synchronised:
             raise InvariantError("a command began on a busy AT exchange")
         line = parse_command_line(command)
@@ -122,18 +124,20 @@ class AtExchange:
         return line.text.encode("ascii") + b"\r"
 
     def begin_synchronisation(self) -> bytes:
-        """Start a probe; returns the bytes to send."""
+        """Start a probe; returns the bytes to send: before it, ESC and CR end the text entry or the half command
+        line in which somebody may have left the modem."""
         name = self._next_probe()
         self.synchronised = False
         line = parse_command_line(f"AT+{name}=?")
         self._start(_Running(line, token=f"+{name}:"))
-        return line.text.encode("ascii") + b"\r"
+        return b"\x1b\r" + line.text.encode("ascii") + b"\r"
 
     def _next_probe(self) -> str:
         tested = [name for name, form in self._stale.forms if form is Form.TEST] if self._stale else []
         usable = [name for name in _PROBES if name not in tested] or list(_PROBES)
+        name = usable[self._probes % len(usable)]
         self._probes += 1
-        return usable[self._probes % len(usable)]
+        return name
 
     def assume_synchronised(self) -> None:
         """End the probe without its own answer."""
@@ -216,7 +220,7 @@ class AtExchange:
         if self._is_echo(probe, text):
             return
         if text.startswith(probe.token or "") and parameters_of(text).startswith("("):
-            probe.token_seen = True
+            probe.token_line = text
         else:
             self._handle_idle(text, events)
 
@@ -233,9 +237,9 @@ class AtExchange:
 
     def _handle_final(self, running: _Running, text: str, events: list[AtEvent]) -> None:
         if running.token is not None:
-            if running.token_seen:
+            if running.token_line is not None:
                 self.assume_synchronised()
-                events.append(Synchronised())
+                events.append(Synchronised(running.token_line))
             else:
                 events.append(StaleResult(refused=text != "OK"))
             return

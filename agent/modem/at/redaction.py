@@ -56,8 +56,8 @@ def redact(text: str) -> str:
 
 
 def redact_exchange(command: str, lines: Sequence[str]) -> tuple[str, str]:
-    """(command, answer) of one exchange for a log: as `redact`, and what is secret in `command` is hidden wherever the
-    modem repeats it, also in a garbled echo."""
+    """(command, answer) of one exchange, for a log: as `redact`; and what is secret in `command` is hidden wherever
+    the modem repeats it, also in a garbled echo."""
     secrets = _secrets_in(command)
     shown: list[str] = []
     of_memory = _MEMORY_COMMAND.match(command.strip()) is not None

@@ -1,4 +1,4 @@
-"""`+CREG`, `+CGREG`, `+CEREG`: answers to the read form and URCs (3GPP TS 27.007 §7.2, §10.1.20, §10.1.22)."""
+"""`+CREG`, `+CGREG`, `+CEREG`: read answers and URCs (3GPP TS 27.007 §7.2, §10.1.20, §10.1.22)."""
 
 from __future__ import annotations
 
@@ -76,18 +76,14 @@ _TECHNOLOGIES = {
 
 def access_technology(number: int | None) -> AccessTechnology:
     """`<AcT>` as its family."""
-    return (
-        _TECHNOLOGIES.get(number, AccessTechnology.UNKNOWN)
-        if number is not None
-        else AccessTechnology.UNKNOWN
-    )
+    return _TECHNOLOGIES.get(number, AccessTechnology.UNKNOWN) if number is not None else AccessTechnology.UNKNOWN
 
 
 def is_read_answer(parameters: str) -> bool:
     """Whether these are `<n>,<stat>[,…]` and not a URC's `<stat>[,<lac>,<ci>[,…]]`.
 
-    The second field decides: `<stat>` is a bare number of at most 10, a `<lac>` is quoted or has four digits. With three
-    fields there is always a `<lac>`, since no read answer has three.
+    The second field decides: `<stat>` is a bare number of at most 10, a `<lac>` is quoted or has four digits. With
+    three fields there is always a `<lac>`, since no read answer has three.
     """
     fields = split_fields(parameters)
     if len(fields) < 2 or len(fields) == 3:

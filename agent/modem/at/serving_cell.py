@@ -96,9 +96,7 @@ class _Fields:
 def _lte(state: ServingState, fields: _Fields) -> ServingCell:
     sinr = fields.decimal(15)
     if sinr is not None and sinr > _SINR_MOST_DB:
-        sinr_db: float | None = sinr_db_of_raw(
-            sinr
-        )  # above the range in dB: this firmware prints the raw value
+        sinr_db: float | None = sinr_db_of_raw(sinr)  # above the range in dB: this firmware prints the raw value
     else:
         sinr_db = None if sinr is None else float(sinr)
     return ServingCell(

@@ -22,7 +22,7 @@ def parse_csq(lines: Sequence[str]) -> Signal:
 
 
 def negative_dbm(field: str, what: str) -> float | None:
-    """A level that is negative by nature; some firmware leaves the minus sign out. None for `-` or nothing."""
+    """A level, negative by nature: some firmware leaves the minus sign out. None for `-` or nothing."""
     number = optional_decimal(field, what)
     return None if number is None else -float(abs(number))
 

@@ -1,4 +1,4 @@
-"""Unsolicited result codes, and how they are told from the answer to a running command (Quectel EC2x AT manual §1.7)."""
+"""Unsolicited result codes, told from the answer to a running command (Quectel EC2x AT manual §1.7)."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def is_urc_during(line: str, command: CommandLine) -> bool:
 
 
 def answers_once(name: str, command: CommandLine) -> bool:
-    """Whether `command` gets exactly one `+NAME` line that looks just like the URC: of several the last one answers."""
+    """Whether `command` gets one `+NAME` line that looks just like the URC: of several, the last one answers."""
     return name in URC_NAMES and name not in _DOMAINS and command.form_of(name) is Form.READ

@@ -59,9 +59,8 @@ class AtChannel:
             return
         answered: list[str] = []
         try:
-            commands = parse_line(line)
-            for command in commands:
-                answered.append(render_lines(self._answer(command)))
+            # One by one: what was answered before a refusal is said, too.
+            answered.extend(render_lines(self._answer(command)) for command in parse_line(line))
             final = "\r\nOK\r\n"
         except AtRefused as refused:
             final = render_refusal(refused.code, self._firmware.error_format)

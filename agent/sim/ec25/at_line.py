@@ -32,7 +32,7 @@ class AtCommand:
             raise AtRefused(50) from None
 
 
-class AtRefused(Exception):  # noqa: N818 - an answer, not a failure of ours
+class AtRefused(Exception):
     """`+CME ERROR` with a code (3GPP TS 27.007 §9.2); None: a bare `ERROR`, whatever `+CMEE` says."""
 
     def __init__(self, code: int | None = None) -> None:
@@ -75,9 +75,7 @@ def _parse_part(part: str) -> list[AtCommand]:
         if matched is None:
             raise AtRefused
         name, form, rest = matched.groups()
-        arguments = (
-            tuple(argument.strip().strip('"') for argument in _split(rest, ",")) if form == "=" else ()
-        )
+        arguments = tuple(argument.strip().strip('"') for argument in _split(rest, ",")) if form == "=" else ()
         return [AtCommand(name=name, form=Form(form or ""), arguments=arguments)]
     found, end = [], 0
     for matched in _BASIC.finditer(part.upper()):

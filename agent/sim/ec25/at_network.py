@@ -15,7 +15,7 @@ def _registration(modem: Firmware, command: AtCommand) -> list[str]:
     if command.form is Form.TEST:
         return [f"{name}: (0-2)"]
     if command.form is Form.READ:
-        return [f"{name}: {mode},{modem.registration_text(name, mode)}"]
+        return [f"{name}: {mode},{modem.registration_text(mode)}"]
     wanted = command.number(0) if command.form is Form.SET else 0
     if wanted not in (0, 1, 2):
         raise AtRefused(50)
@@ -120,9 +120,7 @@ def _contexts(modem: Firmware, command: AtCommand) -> list[str]:
 
 
 def _addresses(modem: Firmware, _: AtCommand) -> list[str]:
-    found = {
-        family: settings.interface.ip for family in (4, 6) if (settings := modem.bearers.settings(family))
-    }
+    found = {family: settings.interface.ip for family in (4, 6) if (settings := modem.bearers.settings(family))}
     ipv4 = str(found.get(4, "0.0.0.0"))
     ipv6 = ".".join(str(byte) for byte in found[6].packed) if 6 in found else ".".join(["0"] * 16)
     return [f'+CGPADDR: 1,"{ipv4},{ipv6}"']
@@ -130,10 +128,7 @@ def _addresses(modem: Firmware, _: AtCommand) -> list[str]:
 
 def _active_contexts(modem: Firmware, command: AtCommand) -> list[str]:
     if command.form is Form.READ:
-        return [
-            f"+CGACT: {number},{int(number == 1 and bool(modem.bearers.families))}"
-            for number in modem.contexts
-        ]
+        return [f"+CGACT: {number},{int(number == 1 and bool(modem.bearers.families))}" for number in modem.contexts]
     return []
 
 

@@ -82,7 +82,7 @@ def network_refusal(reason: int) -> CallEnd:
     return CallEnd(code=_OLD_CODES.get(reason, 1), verbose_type=6, verbose_reason=reason)
 
 
-class BearerRefused(Exception):  # noqa: N818 - an answer of the network, not a failure of ours
+class BearerRefused(Exception):
     """CallFailed, with its reason."""
 
     def __init__(self, end: CallEnd) -> None:
@@ -90,7 +90,7 @@ class BearerRefused(Exception):  # noqa: N818 - an answer of the network, not a 
         self.end = end
 
 
-class AlreadyStarted(Exception):  # noqa: N818 - likewise
+class AlreadyStarted(Exception):
     """NoEffect: this client has it already, or the firmware holds it by itself."""
 
 
@@ -145,7 +145,11 @@ class Bearers:
                     raise BearerRefused(INTERFACE_IN_USE)
             else:
                 bearer = _Bearer(settings=self._carrier.lease(family), apn=apn)
-                await self._carrier.open(bearer.settings)
+                try:
+                    await self._carrier.open(bearer.settings)
+                except asyncio.CancelledError:
+                    await self._carrier.shut(bearer.settings)
+                    raise
                 self._active[family] = bearer
                 self._notify(BearerChange(family=family, connected=True))
             handle = next(self._handles)

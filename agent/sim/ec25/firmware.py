@@ -92,6 +92,7 @@ class Firmware:
         self._jitter = random.Random(seed ^ 0xABCD)
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._outside: set[asyncio.Task[None]] = set()
         self._registering: asyncio.TimerHandle | None = None
         self._powered_at = 0.0
         self._registered_at: float | None = None
@@ -122,8 +123,15 @@ class Firmware:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
+    def spawn_outside(self, work: Coroutine[Any, Any, None]) -> None:
+        """`spawn` for what outlives the power: a reboot."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._outside.add(task)
+        task.add_done_callback(self._finished)
+
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._outside.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "emulated modem failed", "exception": error, "task": task}
@@ -286,7 +294,7 @@ class Firmware:
                 self.spawn(self.bearers.end_all(NO_SERVICE, by_network=False))
         for name, mode in self.registration_reports.items():
             if mode:
-                self.urc(f"{name}: {self.registration_text(name, mode)}")
+                self.urc(f"{name}: {self.registration_text(mode)}")
 
     def _detach(self) -> None:
         self._stop_searching()
@@ -295,7 +303,7 @@ class Firmware:
         if self.power is Power.OFF:
             self.stat = Stat.IDLE
 
-    def registration_text(self, name: str, mode: int) -> str:
+    def registration_text(self, mode: int) -> str:
         """What follows `+CREG: ` in a URC of that mode."""
         if mode < 2 or not self.registered:
             return str(int(self.stat))

@@ -14,7 +14,7 @@ _ONLINE, _LOW_POWER, _OFFLINE, _RESET, _SHUTTING_DOWN = 0, 1, 3, 4, 5
 _RAW_IP, _NO_AGGREGATION = 2, 0
 
 
-class QmiRefused(Exception):  # noqa: N818 - an answer, not a failure of ours
+class QmiRefused(Exception):
     """A request is refused with this protocol error."""
 
     def __init__(self, fault: QmiFault) -> None:
@@ -108,9 +108,7 @@ def _card_status(modem: Firmware, _: Request) -> Tlvs:
     status += bytes([_PRESENT, 0, 0, 0, 0, 1])
     status += bytes([_USIM, _APPLICATION_STATES[sim.lock], _PERSONALISATION_READY, 0, 0, 0])
     status += bytes([len(_USIM_AID)]) + _USIM_AID
-    status += bytes(
-        [0, _pin_state(sim), sim.pin_tries_left, sim.puk_tries_left, _PIN_ENABLED_NOT_VERIFIED, 3, 10]
-    )
+    status += bytes([0, _pin_state(sim), sim.pin_tries_left, sim.puk_tries_left, _PIN_ENABLED_NOT_VERIFIED, 3, 10])
     return ((0x10, status),)
 
 

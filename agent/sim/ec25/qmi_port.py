@@ -40,9 +40,7 @@ class QmiPort:
         self._firmware = firmware
         self._write = write
         self._decoder = QmuxDecoder()
-        self._clients: dict[int, set[int]] = {
-            service: set() for service in _VERSIONS if service != Service.CTL
-        }
+        self._clients: dict[int, set[int]] = {service: set() for service in _VERSIONS if service != Service.CTL}
         self._wds = qmi_wds.Wds(firmware)
         firmware.on_bearer.append(self._bearer_changed)
 
@@ -110,9 +108,7 @@ class QmiPort:
             self._answer(request, (), QmiFault.INVALID_ARGUMENT)
             return
         taken = self._clients[service]
-        free = next(
-            (each for each in range(1, self._firmware.profile.client_ids + 1) if each not in taken), None
-        )
+        free = next((each for each in range(1, self._firmware.profile.client_ids + 1) if each not in taken), None)
         if free is None:
             self._answer(request, (), QmiFault.CLIENT_IDS_EXHAUSTED)
             return

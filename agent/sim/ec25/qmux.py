@@ -66,7 +66,7 @@ class QmuxDecoder:
     def receive(self, data: bytes) -> list[Request]:
         """Take bytes and return the requests that are complete."""
         self._buffer += data
-        found = []
+        found: list[Request] = []
         while True:
             start = self._buffer.find(_MARKER)
             if start < 0:
@@ -103,9 +103,7 @@ def render_response(request: Request, tlvs: Tlvs, fault: int = 0) -> bytes:
     """The answer to a request: its result, then `tlvs`."""
     result = (0x02, struct.pack("<HH", 1 if fault else 0, fault))
     flags = 0x01 if request.service == Service.CTL else 0x02
-    return _frame(
-        request.service, request.client, flags, request.transaction, request.message, (result, *tlvs)
-    )
+    return _frame(request.service, request.client, flags, request.transaction, request.message, (result, *tlvs))
 
 
 def render_indication(service: int, client: int, message: int, tlvs: Tlvs) -> bytes:

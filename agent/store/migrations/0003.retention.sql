@@ -16,6 +16,8 @@ BEGIN
         FOR day IN SELECT generate_series(current_date - 1, current_date + ahead_days, interval '1 day')::date LOOP
             part := parent || '_' || to_char(day, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(part) IS NOT NULL;
+            -- Writers must wait before they choose a partition, else they would end up in a default that refuses them.
+            EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent);
             EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', parent || '_default');
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part, parent);
             EXECUTE format(

@@ -12,6 +12,12 @@ WHERE id IN (
     WHERE host = %(host)s AND state = 'pending' AND expires_at <= now()
     ORDER BY modem_commands.id LIMIT 1000 FOR UPDATE OF modem_commands SKIP LOCKED)
 
+-- name: fail_abandoned
+UPDATE modem_commands SET
+    state = 'failed', finished_at = now(), error_code = 'agent_restarted',
+    error_message = 'the agent never answered; whether the command took effect is not known'
+WHERE state = 'running' AND claimed_by = %(host)s AND expires_at < now() - interval '5 minutes'
+
 -- name: claim
 UPDATE modem_commands SET state = 'running', claimed_by = %(host)s, claimed_at = now()
 WHERE id IN (

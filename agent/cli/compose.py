@@ -1,0 +1,157 @@
+"""Puts the agent's parts together: the adapters for this machine, as the settings say."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from ipaddress import ip_address
+
+from agent.core.settings.schema import Settings
+from agent.host import addresses
+from agent.host.device_links import DeviceLinkDirectory
+from agent.host.links import NetlinkLinks
+from agent.host.netlink import NetlinkChannel
+from agent.host.probe import SocketProber
+from agent.host.proxy.instances import ProxyInstances
+from agent.host.proxy.process_runner import ProcessUnits
+from agent.host.proxy.render import ThreeProxyRenderer
+from agent.host.proxy.systemd_units import SystemdUnits
+from agent.host.proxy.units import UnitRunner
+from agent.host.qmicli import QmicliClient
+from agent.host.qmicli_process import ProcessRunner
+from agent.host.routes import NetlinkRouting
+from agent.host.serial_port import SerialPortOpener
+from agent.host.state_files import FilePinMemory, FileSessionMemory
+from agent.host.usb import SysfsUsbBus
+from agent.modem.admission import AdmissionPolicy
+from agent.modem.health import HealthPolicy
+from agent.modem.machine import Conduct, Machine, Timing
+from agent.modem.model import ProxyPolicy
+from agent.modem.ports import Recorder, Wishes
+from agent.modem.supervisor import HostRange
+from agent.store.wishes import AllocationRanges, DesiredDefaults
+
+QMICLI_PROCESSES = 6
+"""qmicli processes at once, of all modems together."""
+
+
+def host_name(settings: Settings) -> str:
+    """This host's name in the fleet."""
+    return settings.agent.host or socket.gethostname()
+
+
+def conduct_of(settings: Settings) -> Conduct:
+    """Deadlines and the health policy."""
+    modem, health = settings.modem, settings.health
+    return Conduct(
+        timing=Timing(
+            at_seconds=modem.at_timeout_seconds,
+            qmi_seconds=modem.qmi_timeout_seconds,
+            open_seconds=modem.at_timeout_seconds,
+            look_seconds=health.interval_seconds,
+            unwell_look_seconds=min(health.interval_seconds, 10.0),
+            probe_seconds=health.probe_timeout_seconds,
+        ),
+        health=HealthPolicy(
+            failures_before_recovery=health.failures_before_recovery,
+            grace_seconds=max(health.grace_seconds, modem.boot_seconds),
+            minimum_uptime_seconds=health.minimum_uptime_seconds,
+            recovery_wait_seconds=health.recovery_wait_seconds,
+            recovery_wait_most_seconds=health.recovery_wait_most_seconds,
+            quarantine_score=health.quarantine_score,
+            score_half_life_seconds=health.score_half_life_seconds,
+            failure_spacing_seconds=min(5.0, health.interval_seconds / 2),
+        ),
+    )
+
+
+def admission_of(settings: Settings) -> AdmissionPolicy:
+    """How modems are let in."""
+    hotplug = settings.hotplug
+    return AdmissionPolicy(
+        collect_seconds=hotplug.collect_seconds,
+        batch_size=hotplug.batch_size,
+        batch_interval_seconds=hotplug.batch_interval_seconds,
+    )
+
+
+def ranges_of(settings: Settings) -> AllocationRanges:
+    """From where modems get TCP port, uid and table."""
+    proxy = settings.proxy
+    return AllocationRanges(
+        tcp_port_first=proxy.tcp_port_first,
+        tcp_port_last=proxy.tcp_port_last,
+        uid_first=proxy.uid_first,
+        table_first=proxy.table_first,
+    )
+
+
+def host_range_of(settings: Settings) -> HostRange:
+    """The uids and tables that are the modems' on this host."""
+    proxy = settings.proxy
+    count = proxy.tcp_port_last - proxy.tcp_port_first + 1
+    return HostRange(
+        uids=range(proxy.uid_first, proxy.uid_first + count), tables=range(proxy.table_first, proxy.table_first + count)
+    )
+
+
+def defaults_of(settings: Settings, channel: NetlinkChannel) -> DesiredDefaults:
+    """What is wanted of every modem; `auto` addresses are looked up now. Raises ConfigError."""
+    proxy, modem = settings.proxy, settings.modem
+    listen = addresses.resolve_listen(channel, proxy.listen)
+    allow = addresses.resolve_allow(channel, proxy.allow, listen)
+    own = addresses.host_addresses(channel)
+    policy = ProxyPolicy(
+        listen=listen,
+        allow=tuple(str(network) for network in allow),
+        deny_to=tuple(sorted({*(str(network) for network in proxy.deny_to), *(str(network) for network in own)})),
+        users=tuple(sorted((name, secret.get_secret_value()) for name, secret in proxy.users.items())),
+        nameservers=None if proxy.nameservers == "carrier" else addresses.parse_addresses(proxy.nameservers),
+        maximum_connections=proxy.maximum_connections,
+    )
+    return DesiredDefaults(
+        apn=modem.apn,
+        pin=modem.pin.get_secret_value() if modem.pin is not None else None,
+        proxy=policy,
+        rule_priority=proxy.rule_priority,
+    )
+
+
+def unit_runner(settings: Settings) -> UnitRunner:
+    """systemd's units, or plain processes."""
+    proxy = settings.proxy
+    if proxy.runner == "systemd":
+        return SystemdUnits()
+    return ProcessUnits(
+        shlex.split(proxy.command),
+        config_dir=proxy.config_dir,
+        state_dir=settings.agent.run_dir / "proxies",
+        log_dir=settings.agent.run_dir / "proxies",
+    )
+
+
+def machine_of(settings: Settings, channel: NetlinkChannel, recorder: Recorder, wishes: Wishes) -> Machine:
+    """Every adapter of the modem's household."""
+    agent, proxy = settings.agent, settings.proxy
+    target, _, port = settings.health.probe_target.rpartition(":")
+    runner = ProcessRunner(concurrency=QMICLI_PROCESSES)
+    return Machine(
+        at_ports=SerialPortOpener(),
+        qmi_for=lambda record: QmicliClient(runner, on_exchange=record),
+        links=NetlinkLinks(channel),
+        routing=NetlinkRouting(channel),
+        proxies=ProxyInstances(
+            unit_runner(settings),
+            config_dir=proxy.config_dir,
+            state_dir=agent.run_dir / "proxies",
+            must_deny=lambda: addresses.host_addresses(channel),
+        ),
+        renderer=ThreeProxyRenderer(),
+        prober=SocketProber(settings.health.probe_name, ip_address(target.strip("[]")), int(port)),
+        usb=SysfsUsbBus(),
+        device_links=DeviceLinkDirectory(agent.device_dir),
+        sessions=FileSessionMemory(agent.run_dir / "sessions"),
+        pins=FilePinMemory(agent.state_dir),
+        recorder=recorder,
+        wishes=wishes,
+    )

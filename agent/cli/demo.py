@@ -1,0 +1,144 @@
+"""`lastmile demo`"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.core.errors import AgentError, TransientError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from agent.cli.playground import Playground
+    from agent.store.fleet import Fleet
+
+NAME = "demo"
+DIRECTORY = Path(".demo")
+
+
+@click.command("demo")
+@click.option("--modems", type=click.IntRange(1, 60), default=5, show_default=True, help="How many modems to emulate.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DIRECTORY,
+    show_default=True,
+    help="Where the demo keeps its files.",
+)
+@click.option("--seconds", type=click.FloatRange(1, 86_400), help="Stop by itself after so long.")
+def command(modems: int, directory: Path, seconds: float | None) -> None:
+    """Run everything on emulated modems until Ctrl-C: from plug to proxy, and nothing is left behind."""
+    from agent.cli.playground import Playground, check_machine
+
+    check_machine()
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.set()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    click.echo(f"Starting PostgreSQL and {modems} emulated modems …", err=True)
+    with Playground.create(NAME, directory.absolute(), modems=modems) as playground:
+        playground.start_agent()
+        playground.start_web()
+        _show(playground, modems, stop, seconds)
+        click.echo("Stopping …", err=True)
+    click.echo("Everything is gone but the files in " + str(directory), err=True)
+
+
+def _show(playground: Playground, modems: int, stop: threading.Event, seconds: float | None) -> None:
+    from agent.core.clock import Deadline
+    from agent.store.database import Database
+    from agent.store.fleet import Fleet
+
+    deadline = Deadline.after(seconds) if seconds is not None else None
+    with Database(playground.url, pool_size=1, timeout_seconds=5.0, name="lastmile demo") as database:
+        fleet = Fleet(database)
+        try:
+            if sys.stdout.isatty():
+                _show_live(playground, fleet, modems, stop, deadline)
+            else:
+                _show_lines(playground, fleet, stop, deadline)
+        finally:
+            fleet.close()
+
+
+def _show_live(playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, deadline: object) -> None:
+    from rich.live import Live
+
+    from agent.core.clock import Deadline
+
+    with Live(_screen(playground, fleet, modems), auto_refresh=False, screen=False) as live:
+        while not stop.wait(0.5):
+            _check(playground)
+            live.update(_screen(playground, fleet, modems), refresh=True)
+            if isinstance(deadline, Deadline) and deadline.passed:
+                return
+
+
+def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, deadline: object) -> None:
+    """For a pipe or a log: one line whenever a modem's state changes, and the lines to try."""
+    from agent.core.clock import Deadline
+
+    last: dict[str, str] = {}
+    told = False
+    while not stop.wait(0.2):
+        _check(playground)
+        rows = fleet.fetch_modems()
+        for row in rows:
+            line = f"{row.serial} {row.status.value} {row.proxy_address or '-'} {row.wan_address or '-'} {row.reason}".rstrip()
+            if last.get(row.serial) != line:
+                last[row.serial] = line
+                click.echo(line)
+        if not told and any(row.status.value == "online" for row in rows):
+            told = True
+            click.echo(_hints(playground, fleet))
+        if isinstance(deadline, Deadline) and deadline.passed:
+            return
+
+
+def _screen(playground: Playground, fleet: Fleet, modems: int) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    from agent.cli.modem_view import modem_table
+
+    rows = fleet.fetch_modems()
+    online = sum(row.status.value == "online" for row in rows)
+    table = modem_table(rows, title=f"lastmile demo: {online} of {modems} emulated modems online")
+    return Group(table, Text(_hints(playground, fleet)))
+
+
+def _hints(playground: Playground, fleet: Fleet) -> str:
+    row = next((row for row in fleet.fetch_modems() if row.status.value == "online" and row.proxy_running), None)
+    address = row.proxy_address if row is not None else "ADDRESS:TCP-PORT"
+    directory = playground.config
+    return (
+        f"\nTry from another terminal:\n"
+        f"  curl -x http://{address} http://whoami.test/\n"
+        f"  curl -x socks5h://{address} http://whoami.test/\n"
+        f"  .venv/bin/lastmile --config {directory} status --json\n"
+        f"  curl http://127.0.0.1:{playground.web_tcp_port}/api/health\n"
+        f"Agent's log: {playground.directory / 'agent.log'}. Ctrl-C stops and cleans up.\n"
+    )
+
+
+def _check(playground: Playground) -> None:
+    for name, process in (("agent", playground.agent), ("web", playground.web)):
+        if process is not None and process.poll() is not None:
+            log = playground.directory / f"{name}.log"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise DemoEndedError(f"{name} ended with status {process.returncode}; the end of {log}:\n{tail}")
+
+
+class DemoEndedError(TransientError, AgentError):
+    """A process of the demo ended by itself."""

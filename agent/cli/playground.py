@@ -1,0 +1,256 @@
+"""Everything of lastmile at once on emulated modems: the farm, PostgreSQL, agent and web; for the demo and the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agent.core.clock import Deadline
+from agent.core.errors import ConfigError, DeadlineExceeded
+from agent.sim.farm import Farm
+from agent.sim.postgres import EmbeddedPostgres
+
+DATABASE = "lastmile"
+STOP_SECONDS = 20.0
+PROBE_TARGET = "198.51.100.1:443"
+PROBE_NAME = "whoami.test"
+PROGRAMS = ("ip", "nsenter", "qmicli")
+
+Overrides = dict[str, dict[str, Any]]
+"""{section: {key: value}} of the settings file."""
+
+
+@dataclass(slots=True)
+class Playground:
+    """Owns a farm, a database and the processes of lastmile; `close` leaves nothing of them but the files."""
+
+    directory: Path
+    farm: Farm
+    postgres: EmbeddedPostgres
+    url: str
+    overrides: Overrides = field(default_factory=dict)
+    agent: subprocess.Popen[bytes] | None = None
+    web: subprocess.Popen[bytes] | None = None
+    web_tcp_port: int = 0
+    owns_postgres: bool = True
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        directory: Path,
+        *,
+        modems: int,
+        profile: str = "demo",
+        overrides: Overrides | None = None,
+        postgres: EmbeddedPostgres | None = None,
+        url: str | None = None,
+    ) -> Self:
+        """Start the farm and the database (unless a running one is given) and write the settings.
+
+        Raises ConfigError when the machine lacks something, saying what."""
+        check_machine()
+        directory.mkdir(parents=True, exist_ok=True)
+        Farm.purge(name, directory / "farm")
+        for left in ("run", "state", "3proxy"):
+            shutil.rmtree(directory / left, ignore_errors=True)
+        server = postgres if postgres is not None else EmbeddedPostgres(directory / "postgres")
+        if postgres is None:
+            server.start()
+        try:
+            farm = Farm.create(name, directory / "farm", modems=modems, profile=profile)
+        except BaseException:
+            if postgres is None:
+                server.stop()
+            raise
+        playground = cls(
+            directory=directory,
+            farm=farm,
+            postgres=server,
+            url=url if url is not None else fresh_database(server),
+            overrides=overrides or {},
+            web_tcp_port=free_tcp_port(8080),
+            owns_postgres=postgres is None,
+        )
+        playground.write_settings()
+        return playground
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.directory / "lastmile.toml"
+
+    def write_settings(self) -> None:
+        """Write the settings file anew, with `overrides` on top of what the farm needs."""
+        info = self.farm.info
+        sections: Overrides = {
+            "agent": {
+                "host": self.farm.name,
+                "state_dir": str(self.directory / "state"),
+                "run_dir": str(self.directory / "run"),
+            },
+            "database": {"url": self.url},
+            "modem": {"apn": "internet"},
+            "proxy": {
+                "listen": info.host_address,
+                "allow": [f"{info.client_address}/32"],
+                "runner": "process",
+                "command": proxy_command(),
+                "config_dir": str(self.directory / "3proxy"),
+            },
+            "health": {"probe_target": PROBE_TARGET, "probe_name": PROBE_NAME, "interval_seconds": 10.0},
+            "web": {"tcp_port": self.web_tcp_port},
+        }
+        for section, values in self.overrides.items():
+            sections.setdefault(section, {}).update(values)
+        self.config.write_text(render_toml(sections))
+        self.config.chmod(0o600)
+
+    # -- the processes -----------------------------------------------------------------------------------------------
+
+    def run(
+        self, *arguments: str, check: bool = True, timeout_seconds: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the `lastmile` command as an operator would."""
+        return subprocess.run(
+            [*lastmile(self.config), *arguments], check=check, capture_output=True, text=True, timeout=timeout_seconds
+        )
+
+    def start_agent(self) -> subprocess.Popen[bytes]:
+        """Start the agent in the farm."""
+        self.agent = self._spawn("agent.log", self.farm.command([*lastmile(self.config), "agent"]))
+        return self.agent
+
+    def start_web(self) -> subprocess.Popen[bytes]:
+        """Start the web process on this host's loopback."""
+        self.web = self._spawn("web.log", [*lastmile(self.config), "web"])
+        return self.web
+
+    def _spawn(self, log: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self.directory / log).open("ab") as output:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def stop_agent(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop the agent and return its exit status; its proxies run on."""
+        process, self.agent = self.agent, None
+        return _stop(process, number)
+
+    def stop_web(self) -> int:
+        process, self.web = self.web, None
+        return _stop(process, signal.SIGTERM)
+
+    def close(self) -> None:
+        """Stop everything, and remove the farm."""
+        with contextlib.ExitStack() as stack:
+            if self.owns_postgres:
+                stack.callback(self.postgres.stop)
+            stack.callback(self.farm.close)
+            stack.callback(self.stop_agent)
+            stack.callback(self.stop_web)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def lastmile(config: Path) -> list[str]:
+    """The `lastmile` command of this very installation."""
+    return [sys.executable, "-m", "agent.cli.main", "--config", str(config)]
+
+
+def fresh_database(server: EmbeddedPostgres) -> str:
+    """An empty database with today's schema, in place of an earlier one."""
+    from agent.store.migrate import migrate
+
+    server.drop_database(DATABASE)
+    url = server.create_database(DATABASE)
+    migrate(url)
+    return url
+
+
+def proxy_command() -> str:
+    """The real 3proxy where there is one, else the stand-in."""
+    real = shutil.which("3proxy")
+    return real if real is not None else f"{sys.executable} -m agent.sim.threeproxy {{config}} --uid {{uid}}"
+
+
+def check_machine() -> None:
+    """Raise ConfigError with everything that is missing here."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    problems = [f"not installed: {', '.join(missing)} (make demo installs them when run as root)"] if missing else []
+    if os.geteuid() != 0:
+        problems.append(
+            "it must run as root: it makes network and mount namespaces, gives each proxy a uid of its own,"
+            " and sets rules and routes in them"
+        )
+    if problems:
+        raise ConfigError("the emulated farm cannot run here: " + "; ".join(problems))
+
+
+def free_tcp_port(first: int, count: int = 100) -> int:
+    """The first free TCP port on loopback from `first` on."""
+    for port in range(first, first + count):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ConfigError(f"no free TCP port from {first} to {first + count - 1}")
+
+
+def render_toml(sections: Overrides) -> str:
+    """A settings file; JSON's strings, numbers, booleans and arrays are TOML's too."""
+    lines: list[str] = []
+    for section, values in sections.items():
+        lines.append(f"[{section}]")
+        lines.extend(f"{key} = {_toml_value(value)}" for key, value in values.items())
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml_value(each)}" for key, each in value.items()) + "}"
+    return json.dumps(value)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Look again and again until `condition` holds; DeadlineExceeded when it does not in time."""
+    import time
+
+    deadline = Deadline.after(seconds)
+    while not condition():
+        if deadline.passed:
+            raise DeadlineExceeded(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.05)
+
+
+def _stop(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> int:
+    if process is None:
+        return 0
+    if process.poll() is None:
+        process.send_signal(number)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(STOP_SECONDS)

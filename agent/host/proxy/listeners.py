@@ -1,0 +1,61 @@
+"""Who listens on a TCP port of this host, as the kernel tells it (proc_net_tcp)."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.errors import TransientError
+from agent.modem.model import Address
+
+_LISTEN = "0A"
+_TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A listening socket: the uid that made it, and its inode, which no other socket has meanwhile."""
+
+    uid: int
+    inode: int
+
+
+def find_listeners(address: Address, tcp_port: int) -> frozenset[Listener]:
+    """The sockets that listen on exactly this address and TCP port, in this network namespace.
+
+    The kernel lists listening sockets first, so that thousands of connections cost nothing here.
+    """
+    wanted = f"{_kernel_hex(address)}:{tcp_port:04X}"
+    found = set()
+    try:
+        with _TABLES[address.version].open(encoding="ascii") as table:
+            next(table, None)
+            for row in table:
+                columns = row.split()
+                if columns[3] != _LISTEN:
+                    break
+                if columns[1] == wanted:
+                    found.add(Listener(uid=int(columns[7]), inode=int(columns[9])))
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise TransientError(f"listening sockets: {error}") from error
+    return frozenset(found)
+
+
+def accepts_connections(address: Address, tcp_port: int, timeout_seconds: float) -> bool:
+    """Whether a connection is taken within the time; it is closed at once."""
+    try:
+        socket.create_connection((str(address), tcp_port), timeout=timeout_seconds).close()
+    except OSError:
+        return False
+    return True
+
+
+def _kernel_hex(address: Address) -> str:
+    """An address as the kernel prints it: 32-bit words in the machine's own byte order."""
+    packed = address.packed
+    words = (packed[start : start + 4] for start in range(0, len(packed), 4))
+    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)

@@ -1,0 +1,143 @@
+"""The Flask application: every endpoint of the table, checked before its view and encoded after it."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+
+from flask import Flask, Response, g, request
+from pydantic import BaseModel, ValidationError
+
+from agent.web import openapi
+from agent.web.endpoint import BODY_BYTES_MOST, Body, Call, Endpoint, NoBody, Query
+from agent.web.errors import ApiError, handle_errors
+from agent.web.metrics import Metrics
+from agent.web.routes import make_endpoints
+from agent.web.security import BrowserGuard, authorize
+from agent.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+PREFIXES = ("/api", "/api/v1")
+
+
+def create_app(services: Services) -> Flask:
+    """The WSGI application that serves the API from `services`, which the caller starts and closes."""
+    app = Flask("lastmile", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MOST
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    metrics = Metrics(services.fleet, services.events)
+    handle_errors(app)
+    _account(app, metrics)
+    settings = services.settings
+    BrowserGuard((services.machine_name, *settings.host_names), settings.allowed_origins).install(app)
+    endpoints = make_endpoints(metrics, cache(lambda: openapi.describe(endpoints)))
+    for endpoint in endpoints:
+        _add(app, endpoint, services, metrics)
+    return app
+
+
+def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -> None:
+    def answer(serial: str = "") -> Response:
+        principal = authorize(services.tokens, endpoint.role) if endpoint.role is not None else None
+        if principal is not None:
+            g.principal = principal.name
+        call = Call(
+            services=services,
+            metrics=metrics,
+            principal=principal,
+            serial=serial,
+            query=_parse_query(endpoint.query),
+            body=_parse_body(endpoint.body),
+            head=request.method == "HEAD",
+            last_event_id=request.headers.get("Last-Event-ID"),
+        )
+        return _encode(endpoint.view(call))
+
+    path = endpoint.path.replace("{serial}", "<serial>")
+    for prefix in ("",) if endpoint.at_root else PREFIXES:
+        # Flask wants one name per rule; metrics and logs want one name for both.
+        app.add_url_rule(
+            prefix + path,
+            endpoint=f"{endpoint.name}{prefix.replace('/', '.')}",
+            view_func=answer,
+            methods=[endpoint.method],
+            provide_automatic_options=False,
+        )
+
+
+def _parse_query(model: type[Query]) -> Query:
+    given: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        field = model.model_fields.get(name)
+        many = field is not None and isinstance(field.default, tuple)
+        if len(values) > 1 and not many:
+            raise ApiError(HTTPStatus.BAD_REQUEST, "bad_request", f"{name[:40]} is given more than once")
+        given[name] = values if many else values[0]
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _invalid(error, "the query is not valid") from error
+
+
+def _parse_body(model: type[Body] | None) -> Body:
+    if model is None:
+        return NoBody()
+    data = request.get_data()
+    if data and not request.is_json:
+        message = "send JSON, and say so: Content-Type: application/json"
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    try:
+        return model.model_validate_json(data or b"{}", strict=True)
+    except ValidationError as error:
+        raise _invalid(error, "the body is not valid") from error
+
+
+def _invalid(error: ValidationError, message: str) -> ApiError:
+    # Without the values: one of them may be a secret in the wrong place.
+    problems = [
+        {
+            "field": ".".join(str(part) for part in each["loc"]),
+            "message": each["msg"].removeprefix("Value error, "),
+        }
+        for each in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]
+    return ApiError(HTTPStatus.BAD_REQUEST, "bad_request", message, details={"problems": problems})
+
+
+def _encode(answer: BaseModel | Response) -> Response:
+    if isinstance(answer, Response):
+        return answer
+    return Response(answer.model_dump_json(), mimetype="application/json")
+
+
+def _account(app: Flask, metrics: Metrics) -> None:
+    """Count, time and log every request of `app`."""
+
+    @app.before_request
+    def begin() -> None:
+        g.begun = monotonic()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        seconds = monotonic() - g.get("begun", monotonic())
+        name = (request.endpoint or "none").partition(".")[0]
+        method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
+        metrics.count_request(name, method, response.status_code, seconds)
+        logger.info(
+            "request",
+            extra={
+                "METHOD": method,
+                "PATH": request.path[:200],
+                "STATUS": response.status_code,
+                "PRINCIPAL": g.get("principal", ""),
+                "CLIENT": request.remote_addr,
+                "DURATION_MS": round(seconds * 1000, 1),
+            },
+        )
+        return response

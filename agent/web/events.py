@@ -1,0 +1,241 @@
+"""Live events for many readers: a hub that is woken by notifications, and bounded queues that never lose one.
+
+A reader that cannot keep up is not cut off: its queue is emptied and it reads what it missed from the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.core.clock import BackOff, Deadline
+from agent.core.errors import AgentError, TransientError
+from agent.store.rows import EventRow
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+QUEUE_MOST = 256
+RESYNC_SECONDS = 15.0
+SETTLE_SECONDS = 0.02
+"""Notifications that come together are answered by one query."""
+
+
+class EventSource(Protocol):
+    """Where events are kept, in the order of their ids."""
+
+    def fetch_events(self, after_id: int, limit: int = 1000) -> Sequence[EventRow]: ...
+
+    def latest_event_id(self) -> int: ...
+
+
+class StreamsExhausted(Exception):
+    """As many streams are open as may be."""
+
+
+class StreamEnded(Exception):
+    """The hub was closed."""
+
+
+class Subscription:
+    """One reader's place in the sequence of events. `receive` is for one thread; the rest is the hub's."""
+
+    def __init__(self, source: EventSource, position: int, serial: str | None, queue_most: int) -> None:
+        self.position = position
+        """Id of the last event that was given out or passed over."""
+        self._source = source
+        self._serial = serial
+        self._queue_most = queue_most
+        self._queue: deque[EventRow] = deque()
+        self._condition = threading.Condition()
+        self._behind = True
+        self._ended = False
+
+    def receive(self, deadline: Deadline) -> tuple[EventRow, ...]:
+        """Events after the last ones, in order; empty when `deadline` passed first. Raises StreamEnded."""
+        while True:
+            rows = self._take(deadline)
+            wanted = tuple(row for row in rows if row.id > self.position and self._wants(row))
+            if rows:
+                self.position = max(self.position, rows[-1].id)
+            if wanted or deadline.passed:
+                return wanted
+
+    def offer(self, rows: Sequence[EventRow]) -> None:
+        """Queue new events; when there are too many, have the reader fetch them instead."""
+        with self._condition:
+            if self._behind or len(self._queue) + len(rows) > self._queue_most:
+                self._fall_behind()
+            else:
+                self._queue.extend(rows)
+            self._condition.notify_all()
+
+    def refetch(self) -> None:
+        """Have the reader look in the table."""
+        with self._condition:
+            self._fall_behind()
+            self._condition.notify_all()
+
+    def end(self) -> None:
+        """Make `receive` raise StreamEnded, now and from now on."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify_all()
+
+    def _wants(self, row: EventRow) -> bool:
+        return self._serial is None or row.serial == self._serial
+
+    def _fall_behind(self) -> None:
+        self._queue.clear()
+        self._behind = True
+
+    def _take(self, deadline: Deadline) -> Sequence[EventRow]:
+        with self._condition:
+            self._condition.wait_for(lambda: self._ended or self._behind or self._queue, deadline.remaining_seconds)
+            if self._ended:
+                raise StreamEnded
+            if not self._behind:
+                rows = tuple(self._queue)
+                self._queue.clear()
+                return rows
+            # From here on new events are queued; those that the query sees too are passed over by their id.
+            self._behind = False
+        return self._fetch(deadline)
+
+    def _fetch(self, deadline: Deadline) -> Sequence[EventRow]:
+        try:
+            rows = self._source.fetch_events(self.position, PAGE)
+            if not rows:
+                # Ids only grow; when the newest is an older one, the database was restored from a backup.
+                self.position = min(self.position, self._source.latest_event_id())
+        except TransientError as error:
+            logger.debug("events cannot be fetched", extra={"ERROR": str(error)})
+            with self._condition:
+                self._fall_behind()
+                self._condition.wait_for(lambda: self._ended, deadline.earlier(1.0).remaining_seconds)
+            return ()
+        if len(rows) == PAGE:
+            with self._condition:
+                self._fall_behind()
+        return rows
+
+
+class EventHub:
+    """Gives every event to every subscription, as soon as `wake` says that there may be one."""
+
+    def __init__(
+        self,
+        source: EventSource,
+        *,
+        streams_most: int,
+        queue_most: int = QUEUE_MOST,
+        resync_seconds: float = RESYNC_SECONDS,
+    ) -> None:
+        self._source = source
+        self._streams_most = streams_most
+        self._queue_most = queue_most
+        self._resync_seconds = resync_seconds
+        self._back_off = BackOff(first_seconds=0.5, most_seconds=10.0)
+        self._lock = threading.Lock()
+        self._subscriptions: set[Subscription] = set()
+        self._position: int | None = None
+        """Id of the last event that was offered; None while nobody reads. Of the hub's thread only."""
+        self._distrust = threading.Event()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="event-hub", daemon=True)
+
+    @property
+    def streams(self) -> int:
+        """Subscriptions that are open now."""
+        return len(self._subscriptions)
+
+    def start(self) -> None:
+        """Start to deliver."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be new events. Never blocks."""
+        self._wake.set()
+
+    def resync(self) -> None:
+        """Notifications may have been missed, and the table may be another one: start from what it says now."""
+        self._distrust.set()
+        self._wake.set()
+
+    def subscribe(self, after: int | None, serial: str | None) -> Subscription:
+        """Open a stream of the events after id `after` (None: from now on), of one modem or of all.
+
+        Raises StreamsExhausted, StreamEnded (the hub is closed), or TransientError (no table to read)."""
+        with self._lock:
+            self._refuse_when_full()
+        latest = self._source.latest_event_id()
+        position = latest if after is None else min(after, latest)
+        subscription = Subscription(self._source, position, serial, self._queue_most)
+        with self._lock:
+            self._refuse_when_full()
+            self._subscriptions.add(subscription)
+        self._wake.set()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Close a stream; a closed one is no error."""
+        with self._lock:
+            self._subscriptions.discard(subscription)
+
+    def close(self) -> None:
+        """End every stream and deliver no more; may be called twice."""
+        with self._lock:
+            self._closed.set()
+            subscriptions = tuple(self._subscriptions)
+        self._wake.set()
+        for subscription in subscriptions:
+            subscription.end()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _refuse_when_full(self) -> None:
+        if self._closed.is_set():
+            raise StreamEnded
+        if len(self._subscriptions) >= self._streams_most:
+            raise StreamsExhausted
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closed.is_set():
+            wait = self._back_off.wait_seconds(failures - 1) if failures else self._resync_seconds
+            self._wake.wait(wait)
+            self._closed.wait(SETTLE_SECONDS)
+            self._wake.clear()
+            try:
+                self._deliver()
+                failures = 0
+            except AgentError as error:
+                failures += 1
+                level = logging.DEBUG if isinstance(error, TransientError) else logging.ERROR
+                logger.log(level, "events cannot be delivered", extra={"ERROR": str(error)})
+
+    def _deliver(self) -> None:
+        if self._distrust.is_set() or not self._subscriptions:
+            self._distrust.clear()
+            self._position = None
+        if not self._subscriptions:
+            return
+        if self._position is None:
+            self._position = self._source.latest_event_id()
+            # Events may have come between a reader's own look and this one: all look once more.
+            for subscription in self._readers():
+                subscription.refetch()
+            return
+        while rows := self._source.fetch_events(self._position, PAGE):
+            self._position = rows[-1].id
+            # Asked for only now: who subscribes later than this sees these rows in the table.
+            for subscription in self._readers():
+                subscription.offer(rows)
+
+    def _readers(self) -> tuple[Subscription, ...]:
+        with self._lock:
+            return tuple(self._subscriptions)
