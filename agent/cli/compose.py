@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import socket
-from ipaddress import ip_address
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
-from agent.core.settings.schema import Settings
+from agent.core.settings.schema import Network, Settings
 from agent.host import addresses
 from agent.host.device_links import DeviceLinkDirectory
 from agent.host.links import NetlinkLinks
@@ -27,7 +28,7 @@ from agent.modem.admission import AdmissionPolicy
 from agent.modem.health import HealthPolicy
 from agent.modem.machine import Conduct, Machine, Timing
 from agent.modem.model import ProxyPolicy
-from agent.modem.ports import Recorder, Wishes
+from agent.modem.ports import HotplugSource, Recorder, Wishes
 from agent.modem.supervisor import HostRange
 from agent.store.wishes import AllocationRanges, DesiredDefaults
 
@@ -95,25 +96,49 @@ def host_range_of(settings: Settings) -> HostRange:
     )
 
 
-def defaults_of(settings: Settings, channel: NetlinkChannel) -> DesiredDefaults:
-    """What is wanted of every modem; `auto` addresses are looked up now. Raises ConfigError."""
-    proxy, modem = settings.proxy, settings.modem
-    listen = addresses.resolve_listen(channel, proxy.listen)
-    allow = addresses.resolve_allow(channel, proxy.allow, listen)
-    own = addresses.host_addresses(channel)
-    policy = ProxyPolicy(
-        listen=listen,
-        allow=tuple(str(network) for network in allow),
-        deny_to=tuple(sorted({*(str(network) for network in proxy.deny_to), *(str(network) for network in own)})),
-        users=tuple(sorted((name, secret.get_secret_value()) for name, secret in proxy.users.items())),
-        nameservers=None if proxy.nameservers == "carrier" else addresses.parse_addresses(proxy.nameservers),
-        maximum_connections=proxy.maximum_connections,
-    )
+@dataclass(frozen=True, slots=True)
+class HostAddresses:
+    """This host's own addresses; those of the modems' links come and go and are not among them."""
+
+    channel: NetlinkChannel
+    source: HotplugSource
+
+    def policy(self, settings: Settings) -> ProxyPolicy:
+        """Who may use the proxies and for what; `auto` addresses are looked up now.
+
+        Raises ConfigError when only the operator can say, TransientError while the network is not up."""
+        proxy, modem_links = settings.proxy, self._modem_links()
+        resolved = addresses.resolve_proxy_addresses(proxy, self.channel, modem_links)
+        own = {str(network) for network in self.networks()}
+        return ProxyPolicy(
+            listen=resolved.listen,
+            allow=resolved.allow,
+            deny_to=tuple(sorted({*(str(network) for network in proxy.deny_to), *own})),
+            users=tuple(sorted((name, secret.get_secret_value()) for name, secret in proxy.users.items())),
+            nameservers=None
+            if proxy.nameservers == "carrier"
+            else tuple(ip_address(address) for address in proxy.nameservers),
+            maximum_connections=proxy.maximum_connections,
+        )
+
+    def networks(self) -> tuple[Network, ...]:
+        """Every address of this host as a network of its own: what no client may reach through a proxy."""
+        own = addresses.host_addresses(self.channel, self._modem_links())
+        # Loopback and link-local networks are denied as a whole anyway.
+        return tuple(ip_network(address) for address in own if not (address.is_loopback or address.is_link_local))
+
+    def _modem_links(self) -> frozenset[int]:
+        return frozenset(each.link_index for each in self.source.scan() if each.link_index is not None)
+
+
+def defaults_of(settings: Settings, policy: ProxyPolicy | None) -> DesiredDefaults:
+    """What is wanted of every modem."""
+    modem = settings.modem
     return DesiredDefaults(
         apn=modem.apn,
         pin=modem.pin.get_secret_value() if modem.pin is not None else None,
         proxy=policy,
-        rule_priority=proxy.rule_priority,
+        rule_priority=settings.proxy.rule_priority,
     )
 
 
@@ -130,9 +155,9 @@ def unit_runner(settings: Settings) -> UnitRunner:
     )
 
 
-def machine_of(settings: Settings, channel: NetlinkChannel, recorder: Recorder, wishes: Wishes) -> Machine:
+def machine_of(settings: Settings, own: HostAddresses, recorder: Recorder, wishes: Wishes) -> Machine:
     """Every adapter of the modem's household."""
-    agent, proxy = settings.agent, settings.proxy
+    agent, proxy, channel = settings.agent, settings.proxy, own.channel
     target, _, port = settings.health.probe_target.rpartition(":")
     runner = ProcessRunner(concurrency=QMICLI_PROCESSES)
     return Machine(
@@ -144,13 +169,13 @@ def machine_of(settings: Settings, channel: NetlinkChannel, recorder: Recorder, 
             unit_runner(settings),
             config_dir=proxy.config_dir,
             state_dir=agent.run_dir / "proxies",
-            must_deny=lambda: addresses.host_addresses(channel),
+            must_deny=own.networks,
         ),
         renderer=ThreeProxyRenderer(),
         prober=SocketProber(settings.health.probe_name, ip_address(target.strip("[]")), int(port)),
         usb=SysfsUsbBus(),
         device_links=DeviceLinkDirectory(agent.device_dir),
-        sessions=FileSessionMemory(agent.run_dir / "sessions"),
+        sessions=FileSessionMemory(agent.run_dir),
         pins=FilePinMemory(agent.state_dir),
         recorder=recorder,
         wishes=wishes,

@@ -18,6 +18,7 @@ from agent.core.settings.schema import Settings
 from agent.host.hotplug import UdevHotplug
 from agent.host.netlink import NetlinkChannel
 from agent.modem.machine import Conduct
+from agent.modem.model import ProxyPolicy
 from agent.modem.supervisor import Supervisor
 from agent.store.database import Database
 from agent.store.inbox import CommandInbox
@@ -37,6 +38,8 @@ ANNOUNCE_SECONDS = 10.0
 MAINTENANCE_SECONDS = 24 * 3600.0
 MAINTENANCE_RETRY_SECONDS = 600.0
 FLUSH_SECONDS = 5.0
+FOLLOW_SECONDS = 60.0
+"""How often this host's own addresses are looked at."""
 RESTART_WANTED = ("database", "hotplug", "agent")
 """Sections whose changes only a restart brings into force."""
 
@@ -53,6 +56,9 @@ class Daemon:
         self._heartbeats = Heartbeats(silence_seconds=SILENCE_SECONDS)
         self._stopping = threading.Event()
         self._must_stop: ConfigError | None = None
+        self._source = UdevHotplug(settings.modem.usb_ids)
+        self._own = compose.HostAddresses(self._channel, self._source)
+        self._policy = self._resolve(settings)
         section = settings.database
         url = section.url.get_secret_value()
         self._database = Database(
@@ -61,7 +67,7 @@ class Daemon:
         self._wishes = HostWishes(
             self._database,
             self._host,
-            compose.defaults_of(settings, self._channel),
+            compose.defaults_of(settings, self._policy),
             compose.ranges_of(settings),
             settings.agent.state_dir / "wishes.json",
         )
@@ -70,8 +76,8 @@ class Daemon:
         )
         self._presence = HostPresence(url, self._host, __version__, timeout_seconds=section.timeout_seconds)
         self._supervisor = Supervisor(
-            machine=compose.machine_of(settings, self._channel, self._recorder, self._wishes),
-            source=UdevHotplug(settings.modem.usb_ids),
+            machine=compose.machine_of(settings, self._own, self._recorder, self._wishes),
+            source=self._source,
             inbox=CommandInbox(self._database, self._host),
             conduct=self._current_conduct,
             admission=compose.admission_of(settings),
@@ -88,6 +94,14 @@ class Daemon:
             name="lastmile agent listen",
         )
         self._housekeeping = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+
+    def _resolve(self, settings: Settings) -> ProxyPolicy | None:
+        """The proxies' policy; None while this host has no address yet. Raises ConfigError."""
+        try:
+            return self._own.policy(settings)
+        except TransientError as error:
+            logger.warning("this host's address is not known yet", extra={"ERROR": str(error)})
+            return None
 
     def _current_conduct(self) -> Conduct:
         return self._conduct
@@ -164,7 +178,7 @@ class Daemon:
         """Read the settings again; a mistake in them is logged, and the old ones stay in force."""
         try:
             settings = self._reload_settings()
-            defaults = compose.defaults_of(settings, self._channel)
+            policy = self._resolve(settings)
         except AgentError as error:
             logger.error("settings were not reloaded", extra={"ERROR": str(error)})  # noqa: TRY400 - no traceback: the operator's mistake
             return
@@ -174,7 +188,8 @@ class Daemon:
         self._settings = settings
         self._conduct = compose.conduct_of(settings)
         logging.getLogger().setLevel(settings.log.level.upper())
-        self._wishes.set_defaults(defaults, compose.ranges_of(settings))
+        self._policy = policy
+        self._wishes.set_defaults(compose.defaults_of(settings, policy), compose.ranges_of(settings))
         self._supervisor.wishes_changed()
         logger.info("settings were reloaded")
 
@@ -182,9 +197,13 @@ class Daemon:
 
     def _keep_house(self) -> None:
         maintained_at: Instant = float("-inf")
+        followed_at: Instant = now()
         while not self._stopping.is_set():
             self._heartbeats.beat("housekeeping")
             try:
+                if self._policy is None or now() - followed_at >= FOLLOW_SECONDS:
+                    followed_at = now()
+                    self._follow_addresses()
                 held = self._announce()
                 if held and now() - maintained_at >= MAINTENANCE_SECONDS:
                     maintained_at = now() - MAINTENANCE_SECONDS + MAINTENANCE_RETRY_SECONDS
@@ -198,9 +217,18 @@ class Daemon:
                 return
             self._stopping.wait(ANNOUNCE_SECONDS)
 
+    def _follow_addresses(self) -> None:
+        """Take over addresses that have changed under way (DHCP), or were not there at the start."""
+        policy = self._resolve(self._settings)
+        if policy is None or policy == self._policy:
+            return
+        logger.warning("this host's addresses have changed", extra={"LISTEN": str(policy.listen)})
+        self._policy = policy
+        self._wishes.set_defaults(compose.defaults_of(self._settings, policy))
+        self._supervisor.wishes_changed()
+
     def _announce(self) -> bool:
-        policy = compose.defaults_of(self._settings, self._channel).proxy
-        return self._presence.announce(str(policy.listen) if policy is not None else None)
+        return self._presence.announce(str(self._policy.listen) if self._policy is not None else None)
 
 
 def run(config: Path | None) -> None:

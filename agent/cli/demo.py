@@ -95,7 +95,8 @@ def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, dea
         _check(playground)
         rows = fleet.fetch_modems()
         for row in rows:
-            line = f"{row.serial} {row.status.value} {row.proxy_address or '-'} {row.wan_address or '-'} {row.reason}".rstrip()
+            fields = (row.serial, row.status.value, row.proxy_address or "-", row.wan_address or "-", row.reason)
+            line = " ".join(fields).rstrip()
             if last.get(row.serial) != line:
                 last[row.serial] = line
                 click.echo(line)

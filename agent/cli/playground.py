@@ -1,4 +1,4 @@
-"""Everything of lastmile at once on emulated modems: the farm, PostgreSQL, agent and web; for the demo and the tests."""
+"""All of lastmile on emulated modems: the farm, PostgreSQL, agent and web; for the demo and the tests."""
 
 from __future__ import annotations
 

@@ -96,9 +96,7 @@ class NetlinkLinks:
         requests = []
         if not link["flags"] & IFF_UP or wanted.mtu not in (None, link.get_attr("IFLA_MTU")):
             attributes = [("IFLA_MTU", wanted.mtu)] if wanted.mtu is not None else []
-            requests.append(
-                _link_request(RTM_NEWLINK, wanted.link_index, attributes, flags=IFF_UP, change=IFF_UP)
-            )
+            requests.append(_link_request(RTM_NEWLINK, wanted.link_index, attributes, flags=IFF_UP, change=IFF_UP))
         found = fetch_addresses(self._channel, wanted.link_index)
         requests += _address_changes(wanted, found)
         self._execute(requests)
@@ -172,9 +170,9 @@ def _address_changes(wanted: ConfigureLink, found: Iterable[LinkAddress]) -> lis
         else:
             requests.append(_address_request(RTM_DELADDR, 0, index, each.interface))
     missing = goals if requests else goals - present
-    for interface in sorted(missing, key=lambda goal: (goal.version, goal.ip.packed)):
-        requests.append(_address_request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, interface))
-    return requests
+    in_order = sorted(missing, key=lambda goal: (goal.version, goal.ip.packed))
+    additions = [_address_request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, each) for each in in_order]
+    return requests + additions
 
 
 def _address_request(kind: int, flags: int, index: int, interface: Interface) -> Request:

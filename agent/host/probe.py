@@ -66,7 +66,10 @@ class SocketProber:
             question.give_up()
         details = [part.detail for part in (question, connection) if part.detail]
         return Probe(
-            dns=question.passed, tcp=connection.passed, latency_seconds=connection.latency_seconds, detail="; ".join(details)
+            dns=question.passed,
+            tcp=connection.passed,
+            latency_seconds=connection.latency_seconds,
+            detail="; ".join(details),
         )
 
 
@@ -207,7 +210,7 @@ class _DnsProbe:
 
 
 def _judge(query: dns.message.QueryMessage, data: bytes) -> str | None:
-    """"" for a good answer, None for a datagram that is no answer to this query, otherwise what is wrong with it."""
+    """ "" for a good answer, None for a datagram that is no answer to this query, otherwise what is wrong with it."""
     try:
         answer = dns.message.from_wire(data, raise_on_truncation=False)
     except (dns.exception.DNSException, ValueError):

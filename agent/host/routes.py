@@ -50,9 +50,7 @@ _TABLE_BYTE = HEADER.size + 4
 _ROUTE_ATTRIBUTES = frozenset(
     {"RTA_TABLE", "RTA_OIF", "RTA_PREFSRC", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF"}
 )
-_RULE_ATTRIBUTES = frozenset(
-    {"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_UID_RANGE", "FRA_SUPPRESS_PREFIXLEN"}
-)
+_RULE_ATTRIBUTES = frozenset({"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_UID_RANGE", "FRA_SUPPRESS_PREFIXLEN"})
 _ALREADY_THERE = (0, errno.EEXIST)
 _ALREADY_GONE = (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
 
@@ -204,10 +202,7 @@ def _single_uid(uid_range: str | None) -> int | None:
 def _parse_route(family: int, message: Any) -> Route:
     attributes = dict(message["attrs"])
     table, metric = attributes.get("RTA_TABLE", message["table"]), attributes.get("RTA_PRIORITY", 0)
-    plain = (
-        not (message["dst_len"] or message["src_len"] or message["tos"])
-        and attributes.keys() <= _ROUTE_ATTRIBUTES
-    )
+    plain = not (message["dst_len"] or message["src_len"] or message["tos"]) and attributes.keys() <= _ROUTE_ATTRIBUTES
     if plain and message["type"] == RTN_UNREACHABLE:
         return Route(family=family, table=table, metric=metric)
     if plain and message["type"] == RTN_UNICAST and "RTA_OIF" in attributes:

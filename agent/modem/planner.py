@@ -292,7 +292,9 @@ def _service_step(observed: Observed, intent: Intent) -> _Step:
     """Everything below stands; is the service itself good?"""
     if intent.desired.allocation is None:
         return _pending_service("connected; waiting for the database to assign a TCP port")
-    if intent.desired.proxy is None or intent.proxy_text is None:
+    if intent.desired.proxy is None:
+        return _pending_service("connected; this host has no address yet for the proxy to listen on")
+    if intent.proxy_text is None:
         return _pending_service("connected; no resolver is known for the proxy yet")
     if observed.link is None:
         return _Step(actions=(), state=ModemState.DEGRADED, reason="the network link is gone", verdict=Verdict.FAILED)

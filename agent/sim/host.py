@@ -17,8 +17,8 @@ from agent.sim.sysfs import SysfsTree
 from agent.sim.udev_events import UdevAnnouncer
 
 LAN_LINK, UPLINK = "lan0", "uplink0"
-_UPLINK_HOST = ("192.0.2.2/24", "fd00:213::2/64")
-_UPLINK_GATEWAY = ("192.0.2.1/24", "fd00:213::1/64")
+_UPLINK_HOST = ("198.18.0.2/24", "fd00:213::2/64")
+_UPLINK_GATEWAY = ("198.18.0.1/24", "fd00:213::1/64")
 # Strict reverse path filtering is what some distributions start with; the agent has to deal with it.
 _SYSCTL = {"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "1"}
 
@@ -81,7 +81,7 @@ class Host:
         self.client_address, self.address = str(lan[1]), str(lan[2])
         self.network.run_blocking(self._connect_host)
         self.leaks = self.roamer.run_blocking(self._connect_uplink)
-        self.network.run_blocking(lambda: links.add_default_routes(("192.0.2.1", "fd00:213::1")))
+        self.network.run_blocking(lambda: links.add_default_routes(("198.18.0.1", "fd00:213::1")))
         self.leaks.serve()
 
     def _connect_machine(self) -> IPv4Network:

@@ -200,8 +200,8 @@ class EmulatedModem:
             return
         node = Path("/dev", f"ttyUSB{self._topology.numbers.ttys[AT_PRIMARY]}")
         self.hung_open = hang = OpenHang()
-        hang.serve()
         await self._host.mounts.run(lambda: hang.mount(node))
+        hang.serve()
 
     async def unhang_open(self) -> None:
         if self.hung_open is None or self._topology is None:

@@ -37,7 +37,7 @@ class OpenHang:
         kernel.mount("emulated-hang", node, "fuse", data=options)
 
     def serve(self) -> None:
-        """Answer from the running event loop."""
+        """Answer from the running event loop; the file must be mounted."""
         asyncio.get_running_loop().add_reader(self._channel, self._readable)
 
     def close(self) -> None:

@@ -34,21 +34,16 @@ class BatchWriter:
         self._who = {"host": host, "outbox": outbox}
         self._set_aside = set_aside
         self._sql = statements("recorder")
-        self._marked = False
 
     def write(self, records: Sequence[Record]) -> None:
         """Write all of `records`; on return they are in the database, or set aside since it refuses them.
 
         Raises TransientError when the database cannot be reached; all, some or none are written then."""
-        if not self._marked:
-            self._database.execute(self._sql["meet_host"], self._who)
-            self._database.execute(self._sql["make_mark"], self._who)
         try:
             self._write_together(records)
         except REFUSALS:
             for record in records:
                 self._write_alone(record)
-        self._marked = True
 
     def _write_alone(self, record: Record) -> None:
         reason = self._refusal(record)
@@ -69,7 +64,10 @@ class BatchWriter:
     def _write_together(self, records: Sequence[Record]) -> None:
         with self._database.transaction() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
-            mark = cursor.execute(self._sql["fetch_mark"], self._who).fetchone() or 0
+            mark = cursor.execute(self._sql["fetch_mark"], self._who).fetchone()
+            if mark is None:
+                connection.execute(self._sql["make_mark"], self._who)
+                mark = 0
             new = [record for record in records if record.sequence > mark]
             if not new:
                 return

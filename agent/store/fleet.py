@@ -61,7 +61,11 @@ class Fleet:
 
     def fetch_logs(self, serial: str, before_id: int | None = None, limit: int = 100) -> tuple[LogRow, ...]:
         """The newest log rows of a modem whose id is below `before_id`, newest first."""
-        parameters = {"serial": clean_text(serial), "before_id": before_id, "limit": _bounded(limit)}
+        parameters = {
+            "serial": clean_text(serial),
+            "before_id": None if before_id is None else _id(before_id),
+            "limit": _bounded(limit),
+        }
         return tuple(self._database.fetch(self._sql["fetch_logs"], parameters, class_row(LogRow)))
 
     def fetch_samples(self, serial: str, since: datetime, limit: int = 1000) -> tuple[SampleRow, ...]:
@@ -76,7 +80,7 @@ class Fleet:
 
     def fetch_events(self, after_id: int, limit: int = 1000) -> tuple[EventRow, ...]:
         """Events whose id is above `after_id`, oldest first; asking again after the last id misses none."""
-        parameters = {"after_id": after_id, "limit": _bounded(limit)}
+        parameters = {"after_id": _id(after_id), "limit": _bounded(limit)}
         return tuple(self._database.fetch(self._sql["fetch_events"], parameters, _EVENT))
 
     def latest_event_id(self) -> int:
@@ -103,7 +107,7 @@ class Fleet:
 
     def fetch_command(self, command_id: int) -> CommandRow | None:
         """One row of `modem_commands`."""
-        return self._database.fetch_one(self._sql["fetch_command"], {"id": command_id}, _COMMAND)
+        return self._database.fetch_one(self._sql["fetch_command"], {"id": _id(command_id)}, _COMMAND)
 
     def await_command(self, command_id: int, deadline: Deadline) -> CommandRow:
         """Wait until the agent has answered, or `deadline` passes, and return the row as it stands then.
@@ -134,7 +138,7 @@ class Fleet:
             return row
 
     def _give_up(self, command_id: int) -> CommandRow:
-        self._database.execute(self._sql["expire_command"], {"id": command_id})
+        self._database.execute(self._sql["expire_command"], {"id": _id(command_id)})
         row = self.fetch_command(command_id)
         if row is None:
             raise DeadlineExceeded(f"command {command_id} is gone")
@@ -195,6 +199,11 @@ class _DoneCommands:
             for events in self._waiting.values():
                 for event in events:
                     event.set()
+
+
+def _id(number: int) -> int:
+    """`number` as a bigint can hold it: what lies beyond is beyond every id, too."""
+    return min(max(-1, number), 2**63 - 1)
 
 
 def _bounded(limit: int) -> int:

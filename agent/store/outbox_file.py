@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from agent.core.errors import TransientError
+from agent.core.errors import ConfigError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -47,29 +48,41 @@ class Record:
 class OutboxFile:
     """An SQLite file at `path` with at most `limit` waiting rows; for one thread at a time.
 
-    A file that is damaged is put aside and begun anew. Methods raise TransientError when the disk fails."""
+    A file that is damaged is put aside and begun anew. Methods raise TransientError when the disk fails, ConfigError
+    when the file cannot be made.
+    """
 
     def __init__(self, path: Path, limit: int) -> None:
         self._path = path
         self._limit = limit
         try:
-            self._connection = self._open()
-        except sqlite3.DatabaseError as exc:
-            if isinstance(exc, sqlite3.OperationalError):
-                raise TransientError(f"the outbox {path} cannot be opened: {exc}") from exc
-            damaged = path.with_name(path.name + ".damaged")
-            log.exception("the outbox is damaged; begun anew", extra={"FILE": str(path), "KEPT_AS": str(damaged)})
-            path.replace(damaged)
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            self._connection = self._open()
+            self._connection = self._open_or_begin_anew()
+        except OSError as exc:
+            raise ConfigError(f"the outbox {path} cannot be made: {exc}") from exc
+        except sqlite3.Error as exc:
+            raise TransientError(f"the outbox {path} cannot be opened: {exc}") from exc
         self.outbox, epoch = self._begin_epoch()
         self.first_sequence = (epoch << EPOCH_BITS) + 1
         """Above every number that an earlier process has used, on disk or not."""
         self.waiting: int = self._connection.execute("SELECT count(*) FROM waiting").fetchone()[0]
 
+    def _open_or_begin_anew(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            damaged = self._path.with_name(self._path.name + ".damaged")
+            log.exception("the outbox is damaged; begun anew", extra={"FILE": str(self._path), "KEPT_AS": str(damaged)})
+        self._path.replace(damaged)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        return self._open()
+
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        # Made first, since SQLite gives its companion files the mode that it finds.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
         connection = sqlite3.connect(self._path, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -77,7 +90,6 @@ class OutboxFile:
             connection.executescript(SCHEMA)
             if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("damaged")
-            self._path.chmod(0o640)
         except BaseException:
             connection.close()
             raise

@@ -70,7 +70,7 @@ class OutboxRecorder:
     def start(self) -> None:
         """Open the file and start writing, with what an earlier process has left there first.
 
-        Raises TransientError when the file cannot be used."""
+        Raises ConfigError when the file cannot be made, TransientError when the disk fails."""
         outbox = OutboxFile(self._path, self._limit)
         self._waiting = outbox.waiting
         self._thread = threading.Thread(target=self._run, args=(outbox,), name="outbox", daemon=True)

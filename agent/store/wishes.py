@@ -63,6 +63,7 @@ class HostWishes:
         self._saving = threading.Lock()
         self._wishes: dict[Serial, Wish] = {wish.serial: wish for wish in self._cache.fetch()}
         self._saved = tuple(self._wishes.values())
+        self._complete = bool(self._saved)
         self._refreshing = threading.Lock()
         self._met: dict[Serial, Wish] = {}
 
@@ -71,6 +72,12 @@ class HostWishes:
         with self._lock:
             self._defaults = defaults
             self._ranges = ranges or self._ranges
+
+    @property
+    def complete(self) -> bool:
+        """Whether every modem of this host is known: the wishes were read from the database once, or from disk."""
+        with self._lock:
+            return self._complete
 
     def desired(self, serial: Serial) -> Desired | None:
         """What is wanted of a modem; None for one that this host has not met yet."""
@@ -120,6 +127,7 @@ class HostWishes:
                 # A modem met in the meantime may be missing in what was read.
                 fetched = {**self._met, **fetched}
                 before, self._wishes = self._wishes, fetched
+            self._complete = True
         self._save()
         return frozenset(
             serial for serial in before.keys() | fetched.keys() if before.get(serial) != fetched.get(serial)

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from agent.web import openapi
 from agent.web.endpoint import BODY_BYTES_MOST, Body, Call, Endpoint, NoBody, Query
@@ -27,7 +28,8 @@ PREFIXES = ("/api", "/api/v1")
 def create_app(services: Services) -> Flask:
     """The WSGI application that serves the API from `services`, which the caller starts and closes."""
     app = Flask("lastmile", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MOST
+    # One more than is allowed: a chunked body is cut off there without a word.
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MOST + 1
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -89,6 +91,8 @@ def _parse_body(model: type[Body] | None) -> Body:
     if model is None:
         return NoBody()
     data = request.get_data()
+    if len(data) > BODY_BYTES_MOST:
+        raise RequestEntityTooLarge
     if data and not request.is_json:
         message = "send JSON, and say so: Content-Type: application/json"
         raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)

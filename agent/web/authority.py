@@ -26,9 +26,9 @@ _MMI_SECRET = re.compile(r"[*#]\s*0[345]\s*(2\s*)?\*")
 
 
 def holds_secret(line: str) -> bool:
-    """Whether the line carries a PIN, a PUK or a password, as a value or as a dialled code (3GPP TS 22.030
-    §6.6.2)."""
-    return redact(line) != line or ("D" in line.upper() and _MMI_SECRET.search(line) is not None)
+    """Whether a line carries a PIN, PUK or password, as a value or as a dialled code (3GPP TS 22.030 §6.6.2)."""
+    lines = "\n".join(line.splitlines())
+    return redact(lines) != lines or ("D" in lines.upper() and _MMI_SECRET.search(lines) is not None)
 
 
 def needed_role(line: str) -> Role:

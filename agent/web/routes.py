@@ -20,7 +20,7 @@ from agent.web.schemas import (
     Modem,
     ModemPage,
     ModemQuery,
-    Patience,
+    RestartBody,
 )
 
 _COMMAND_ERRORS = (
@@ -111,7 +111,7 @@ _CHANGING = (
         role=Role.OPERATOR,
         summary="Restart a modem",
         description="Answers when the modem has been told; it is back about half a minute later.",
-        body=Patience,
+        body=RestartBody,
         answer=CommandResult,
         errors=_COMMAND_ERRORS,
     ),

@@ -170,8 +170,8 @@ class EventQuery(Query):
     serial: str | None = Field(None, description="Only events of this modem.", max_length=64)
 
 
-class Patience(Body):
-    """How long to wait."""
+class RestartBody(Body):
+    """Nothing but how long to wait; the body may be left out."""
 
     timeout_seconds: float | None = Field(
         None,
@@ -182,7 +182,7 @@ class Patience(Body):
     )
 
 
-class CommandBody(Patience):
+class CommandBody(RestartBody):
     """What to ask of the modem: exactly one of `at`, `qmi` and `action`."""
 
     model_config = ConfigDict(

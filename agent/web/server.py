@@ -24,8 +24,10 @@ from agent.web.services import Services
 
 logger = logging.getLogger(__name__)
 
-STOP_SECONDS = 15
+STOP_SECONDS = 10
 """After this the worker is killed."""
+GRACE_SECONDS = 5
+"""Requests that still run this long after the server was told to stop lose the database."""
 HEADER_MILLISECONDS = 10_000
 CONNECTIONS_MOST = 1024
 # granian sets up logging of its own; its lines go where ours go, and only when something is wrong.
@@ -60,7 +62,7 @@ def serve(
             backpressure=CONNECTIONS_MOST,
             websockets=False,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=64 * 1024),
-            log_level=LogLevels.warning,
+            log_level=LogLevels.error,
             log_dictconfig=_LOGGING,
             workers_kill_timeout=STOP_SECONDS,
         )
@@ -74,14 +76,38 @@ def serve(
 def _load(build_services: Callable[[], Services], on_ready: Callable[[], None] | None) -> Any:
     services = build_services()
     services.start()
-    _close_on_stop(services)
-    app = create_app(services)
+    app = _Counted(create_app(services))
+    _close_on_stop(services, app)
     if on_ready is not None:
         on_ready()
     return app
 
 
-def _close_on_stop(services: Services) -> None:
+class _Counted:
+    """A WSGI application that knows how many requests it is working on; streams count until they have begun."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        with self._changed:
+            self._running += 1
+        try:
+            return self._app(environ, start_response)
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def wait_idle(self, timeout_seconds: float) -> None:
+        """Return when no request is being worked on, or the time has passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running == 0, timeout_seconds)
+
+
+def _close_on_stop(services: Services, app: _Counted) -> None:
     """Close `services` as soon as this process is told to stop, or the process that supervises it is gone.
 
     granian waits for running requests when it is told to stop, and a live stream only ends when the hub
@@ -102,6 +128,8 @@ def _close_on_stop(services: Services) -> None:
                 told = True
             elif not {signal.SIGTERM, signal.SIGINT}.isdisjoint(os.read(read_end, 64)):
                 told = True
+        services.events.close()
+        app.wait_idle(GRACE_SECONDS)
         services.close()
 
     # Not a daemon: the process stays until the connections are closed.

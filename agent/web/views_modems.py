@@ -20,7 +20,7 @@ from agent.web.schemas import (
     Modem,
     ModemPage,
     ModemQuery,
-    Patience,
+    RestartBody,
 )
 
 
@@ -50,7 +50,7 @@ def run_command(call: Call[Query, CommandBody]) -> CommandResult:
     return _command(call, order)
 
 
-def restart_modem(call: Call[Query, Patience]) -> CommandResult:
+def restart_modem(call: Call[Query, RestartBody]) -> CommandResult:
     """Have the modem's agent restart the modem."""
     return _command(call, commanding.Order(kind="restart", argument={}, timeout_seconds=call.body.timeout_seconds))
 

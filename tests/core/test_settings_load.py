@@ -250,7 +250,9 @@ class TestPermissions:
 
 
 def test_lines_are_found_past_long_strings_and_dotted_keys() -> None:
-    text = 'web.tcp_port = 1\n[agent] # here\nhost = """\n[log]\nlevel = 1\n"""\n"run_dir" = 1\n[proxy.users]\na = "b"\n'
+    text = (
+        'web.tcp_port = 1\n[agent] # here\nhost = """\n[log]\nlevel = 1\n"""\n"run_dir" = 1\n[proxy.users]\na = "b"\n'
+    )
     assert find_lines(text) == {
         "web": 1,
         "web.tcp_port": 1,

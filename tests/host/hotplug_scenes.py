@@ -1,7 +1,7 @@
 """Scenes of modems coming and going, each run in a process of its own: `hotplug_scenes.py BED SCENE`.
 
-BED is `umockdev` (under umockdev-wrapper) or a directory that is bind-mounted on /sys here, within the network and mount
-namespaces that the caller has made.
+BED is `umockdev` (under umockdev-wrapper) or a directory that is bind-mounted on /sys here, within the network and
+mount namespaces that the caller has made.
 """
 
 from __future__ import annotations
@@ -112,7 +112,12 @@ def a_modem_moves_to_another_slot(hotplug: UdevHotplug, bed: Bed) -> None:
     while hotplug.wait(0.1):
         pass
     (modem,) = hotplug.scan()
-    assert (modem.slot, modem.at_node, modem.qmi_node, modem.link_index) == ("1-1.4", "/dev/ttyUSB13", "/dev/cdc-wdm5", 23)
+    assert (modem.slot, modem.at_node, modem.qmi_node, modem.link_index) == (
+        "1-1.4",
+        "/dev/ttyUSB13",
+        "/dev/cdc-wdm5",
+        23,
+    )
 
 
 def two_modems_are_told_apart(hotplug: UdevHotplug, bed: Bed) -> None:

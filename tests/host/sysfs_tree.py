@@ -1,7 +1,7 @@
 """What the kernel shows of an EC25 in sysfs, as data, and two beds that show it to libudev without hardware.
 
-`UmockdevBed` works under umockdev-wrapper. `DirectoryBed` is an ordinary directory for a bind mount over /sys, and sends
-the messages that udevd would send; it needs network and mount namespaces of its own.
+`UmockdevBed` works under umockdev-wrapper. `DirectoryBed` is an ordinary directory for a bind mount over /sys, and
+sends the messages that udevd would send; it needs network and mount namespaces of its own.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Plug:
         attributes = {"idVendor": vendor, "idProduct": product, "busnum": "1", "devnum": "9"}
         if self.usb_serial is not None:
             attributes["serial"] = self.usb_serial
-        yield Entry(path=self.device_path, subsystem="usb", devtype="usb_device", node="bus/usb/001/009", attributes=attributes)
+        yield Entry(
+            path=self.device_path, subsystem="usb", devtype="usb_device", node="bus/usb/001/009", attributes=attributes
+        )
         for number, each in enumerate(self.classes):
             yield Entry(
                 path=self._interface(number),
@@ -100,12 +102,10 @@ class UmockdevBed:
     def __init__(self) -> None:
         library = ctypes.CDLL("libumockdev.so.0")
         library.umockdev_testbed_new.restype = ctypes.c_void_p
-        for name, types in {
-            "add_from_string": [ctypes.c_char_p, ctypes.c_void_p],
-            "uevent": [ctypes.c_char_p, ctypes.c_char_p],
-            "remove_device": [ctypes.c_char_p],
-        }.items():
-            getattr(library, f"umockdev_testbed_{name}").argtypes = [ctypes.c_void_p, *types]
+        pointer, text = ctypes.c_void_p, ctypes.c_char_p
+        library.umockdev_testbed_add_from_string.argtypes = [pointer, text, pointer]
+        library.umockdev_testbed_uevent.argtypes = [pointer, text, text]
+        library.umockdev_testbed_remove_device.argtypes = [pointer, text]
         self._library = library
         self._testbed = library.umockdev_testbed_new()
 
@@ -181,9 +181,9 @@ class DirectoryBed:
         if entry.node is not None:
             properties["DEVNAME"] = f"/dev/{entry.node}"
         body = b"".join(f"{name}={value}\0".encode() for name, value in properties.items())
-        hashes = [_murmur2(text.encode()) if text else 0 for text in (entry.subsystem, entry.devtype)]
+        subsystem, devtype = _murmur2(entry.subsystem.encode()), _murmur2((entry.devtype or "").encode())
         header = struct.pack("=8s", b"libudev\0") + struct.pack(">I", 0xFEEDCAFE)
-        header += struct.pack("=III", 40, 40, len(body)) + struct.pack(">IIII", *hashes, 0, 0)
+        header += struct.pack("=III", 40, 40, len(body)) + struct.pack(">IIII", subsystem, devtype, 0, 0)
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15) as sock:
             sock.sendto(header + body, (0, 2))
 

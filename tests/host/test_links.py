@@ -55,7 +55,7 @@ def test_a_bare_link_is_seen_as_it_is(links: NetlinkLinks) -> None:
 def test_configure_brings_about_exactly_what_is_wanted(links: NetlinkLinks) -> None:
     links.configure(wanted("10.9.0.2/30", "2001:db8::2/64"))
     state = seen(links)
-    assert (state.up, state.mtu, state.alternative_names) == (True, 1430, {NAME})
+    assert (state.up, state.mtu, state.alternative_names) == (True, 1430, frozenset({NAME}))
     assert state.addresses == {IPv4Interface("10.9.0.2/30"), IPv6Interface("2001:db8::2/64")}
 
 

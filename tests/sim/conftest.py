@@ -9,8 +9,7 @@ import pytest
 
 from agent.sim.farm import Farm
 from agent.sim.records import ModemStatus
-
-from . import drive
+from tests.sim import drive
 
 
 @pytest.fixture(scope="module")

@@ -83,9 +83,10 @@ def until(met: Callable[[], bool], seconds: float = 10) -> None:
 
 def end_checked(farm: Farm) -> None:
     """Close a farm; what went wrong in the emulator fails the test."""
-    failures = farm.failures()
-    farm.close()
-    assert failures == ()
+    try:
+        assert farm.failures() == ()
+    finally:
+        farm.close()
 
 
 def connect(farm: FarmClient, number: int) -> str:

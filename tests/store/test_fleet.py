@@ -209,3 +209,11 @@ def test_samples_since_then(fleet: Fleet, database_url: str) -> None:
         )
     found = fleet.fetch_samples(SERIAL, BEGIN + timedelta(minutes=1), 3)
     assert [sample.at for sample in found] == [BEGIN + timedelta(minutes=minute) for minute in (2, 3, 4)]
+
+
+def test_numbers_beyond_every_id_are_no_error(fleet: Fleet) -> None:
+    huge = 10**30
+    assert fleet.fetch_events(huge, huge) == ()
+    assert fleet.fetch_events(-huge, 1) != ()
+    assert fleet.fetch_logs(SERIAL, before_id=huge, limit=huge) == ()
+    assert fleet.fetch_command(huge) is None

@@ -12,7 +12,7 @@ from agent.store.fleet import Fleet
 from agent.store.inbox import CommandInbox
 from agent.store.rows import CommandState
 from agent.store.wishes import HostWishes
-from tests.store.farm import HOST, SERIAL, SLOT, make_wishes, rows, serial_of
+from tests.store.farm import HOST, SERIAL, SLOT, make_wishes, rows
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_two_inboxes_never_take_the_same_command(fleet: Fleet, database: Databas
     assert sorted(taken) == commands
 
 
-def test_commands_of_other_hosts_are_left_alone(fleet: Fleet, database: Database, tmp_path: object) -> None:
+def test_commands_of_other_hosts_are_left_alone(fleet: Fleet, database: Database) -> None:
     _submit(fleet)
     assert CommandInbox(database, "elsewhere").claim(10) == ()
 
@@ -88,7 +88,8 @@ def test_commands_past_their_time_expire(fleet: Fleet, database: Database, datab
     command = _submit(fleet)
     rows(
         database_url,
-        "UPDATE modem_commands SET requested_at = now() - interval '1 minute', expires_at = now() - interval '1 second'",
+        "UPDATE modem_commands SET requested_at = now() - interval '1 minute',"
+        " expires_at = now() - interval '1 second'",
     )
     assert CommandInbox(database, HOST).claim(10) == ()
     row = fleet.fetch_command(command)

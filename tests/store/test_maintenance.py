@@ -11,7 +11,10 @@ from agent.store.maintenance import maintain
 from agent.store.wishes import HostWishes
 from tests.store.farm import SERIAL, SLOT, rows
 
-LOG = "INSERT INTO modem_logs (at, host, serial, channel, command, response, outcome) VALUES (%s, 'h', %s, 'at', %s, '', 'ok')"
+LOG = (
+    "INSERT INTO modem_logs (at, host, serial, channel, command, response, outcome)"
+    " VALUES (%s, 'h', %s, 'at', %s, '', 'ok')"
+)
 TODAY = datetime.now(UTC)
 
 
@@ -50,7 +53,8 @@ def test_what_is_past_its_time_is_dropped(
         rows(database_url, "INSERT INTO events (at, kind) VALUES (%s, 'x')", day)
         rows(
             database_url,
-            "INSERT INTO modem_commands (serial, kind, state, requested_at, expires_at) VALUES (%s, 'at', 'done', %s, %s)",
+            "INSERT INTO modem_commands (serial, kind, state, requested_at, expires_at)"
+            " VALUES (%s, 'at', 'done', %s, %s)",
             SERIAL,
             day,
             day,

@@ -13,7 +13,6 @@ import pytest
 
 from agent.core.errors import ConfigError, TransientError
 from agent.sim.postgres import EmbeddedPostgres
-from agent.store import migrate as migrate_module
 from agent.store.migrate import check_schema, known_migrations, migrate
 from tests.store.farm import rows
 
@@ -72,7 +71,7 @@ def test_a_failing_migration_leaves_nothing_of_itself(
     (tmp_path / "migrations" / "0001.bad.sql").write_text(
         "CREATE TABLE half (id int);\nINSERT INTO half VALUES ('x');\n"
     )
-    monkeypatch.setattr(migrate_module.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr("agent.store.migrate.resources.files", lambda _: tmp_path)
     with pytest.raises(ConfigError):
         migrate(empty_url)
     assert rows(empty_url, "SELECT to_regclass('half')") == [(None,)]

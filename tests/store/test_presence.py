@@ -18,7 +18,8 @@ from tests.store.farm import HOST, eventually, rows
 ROOT = Path(__file__).parents[2]
 AGENT = (
     "import sys, time; from agent.store.presence import HostPresence\n"
-    "kept = HostPresence(sys.argv[1], 'farm-1', '0.1'); kept.announce('192.168.1.100'); print('up', flush=True); time.sleep(60)\n"
+    "kept = HostPresence(sys.argv[1], 'farm-1', '0.1'); kept.announce()\n"
+    "print('up', flush=True); time.sleep(60)\n"
 )
 
 

@@ -9,20 +9,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.core.clock import Deadline
+from agent.core.errors import ConfigError, TransientError
 from agent.modem.model import ModemState
 from agent.modem.ports import CommandResult
 from agent.sim.postgres import EmbeddedPostgres
+from agent.store.batches import BatchWriter
 from agent.store.database import Database
 from agent.store.fleet import Fleet
 from agent.store.inbox import CommandInbox
+from agent.store.outbox_file import OutboxFile, Record, RecordKind
 from agent.store.recorder import OutboxRecorder
+from agent.store.records import render_record
 from agent.store.wishes import HostWishes
 from tests.store.farm import BEGIN, HOST, SERIAL, SLOT, eventually, make_log, make_report, make_wishes, rows, serial_of
 
@@ -226,43 +230,41 @@ def _stop_postgres(server: EmbeddedPostgres, how: str) -> None:
         server.stop()
 
 
-def test_an_answer_lost_at_commit_doubles_nothing(
-    database: Database, database_url: str, recorder: OutboxRecorder
+def test_an_answer_lost_after_the_commit_doubles_nothing(
+    recorder: OutboxRecorder, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection is cut between the commit and its answer: the batch is repeated, its rows are not."""
-    rows(
-        database_url,
-        """CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        PERFORM pg_sleep(0.05) FROM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
-        """,
-    )
+    write = BatchWriter._write_together
+    lost: list[int] = []
+
+    def lose_the_answer(self: BatchWriter, records: Sequence[Record]) -> None:
+        write(self, records)
+        if len(lost) < 2:
+            lost.append(len(records))
+            raise TransientError("the connection was cut after the commit")
+
+    monkeypatch.setattr(BatchWriter, "_write_together", lose_the_answer)
+    for number in range(5):
+        recorder.log(make_log(number))
+    recorder.report(make_report(sample=True))
+    _flush(recorder)
+    assert lost == [6, 6]
+    assert _logged(database_url) == [f"AT+N={number}" for number in range(5)]
+
+
+def test_a_database_that_was_made_anew_is_written_to(recorder: OutboxRecorder, database_url: str) -> None:
     recorder.log(make_log(1))
     _flush(recorder)
-    # Terminating itself in a deferred trigger ends the session while it commits; the rows are not written then.
-    rows(
-        database_url,
-        "CREATE CONSTRAINT TRIGGER cut AFTER UPDATE ON outbox_marks DEFERRABLE INITIALLY DEFERRED"
-        " FOR EACH ROW EXECUTE FUNCTION cut()",
-    )
+    rows(database_url, "TRUNCATE modem_logs, outbox_marks")
     recorder.log(make_log(2))
-    eventually(lambda: recorder.waiting == 1)
-    time.sleep(0.3)
-    rows(database_url, "DROP TRIGGER cut ON outbox_marks")
     _flush(recorder)
-    assert _logged(database_url) == ["AT+N=1", "AT+N=2"]
+    assert _logged(database_url) == ["AT+N=2"]
+    assert rows(database_url, "SELECT count(*) FROM outbox_marks WHERE sequence > 0") == [(1,)]
 
 
 def test_a_batch_written_twice_is_there_once(database: Database, database_url: str, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    from agent.store.batches import BatchWriter
-    from agent.store.outbox_file import OutboxFile, Record, RecordKind
-    from agent.store.records import render_record
-
     outbox = OutboxFile(tmp_path / "o", 100)
     writer = BatchWriter(database, HOST, outbox.outbox, outbox.set_aside)
-    at = datetime.now(UTC)
-    records = [Record(sequence=n, kind=RecordKind.LOG, body=render_record(make_log(n), at)) for n in (1, 2, 3)]
+    records = [Record(sequence=n, kind=RecordKind.LOG, body=render_record(make_log(n), BEGIN)) for n in (1, 2, 3)]
     writer.write(records[:2])
     writer.write(records)
     BatchWriter(database, HOST, outbox.outbox, outbox.set_aside).write(records)
@@ -350,9 +352,6 @@ def test_stopping_writes_what_is_there(database: Database, database_url: str, tm
 def test_a_failing_disk_loses_nothing_while_the_agent_lives(
     own_postgres: EmbeddedPostgres, own_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agent.core.errors import TransientError
-    from agent.store.outbox_file import OutboxFile
-
     def fail(*_: object) -> int:
         raise TransientError("disk full")
 
@@ -368,3 +367,9 @@ def test_a_failing_disk_loses_nothing_while_the_agent_lives(
         _flush(recorder)
         recorder.stop(Deadline.after(10))
     assert _logged(own_url) == [f"AT+N={number}" for number in range(1200)]
+
+
+def test_a_place_where_no_file_can_be_is_the_operators_to_mend(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError):
+        OutboxRecorder(database, HOST, tmp_path / "file" / "outbox.sqlite").start()

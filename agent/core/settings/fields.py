@@ -98,9 +98,7 @@ def _render_plain(value: Any) -> str:
             return repr(value)
         case Mapping():
             return (
-                "{"
-                + ", ".join(f"{json.dumps(str(key))} = {_render_plain(each)}" for key, each in value.items())
-                + "}"
+                "{" + ", ".join(f"{json.dumps(str(key))} = {_render_plain(each)}" for key, each in value.items()) + "}"
             )
         case list() | tuple():
             return "[" + ", ".join(_render_plain(each) for each in value) + "]"

@@ -107,14 +107,10 @@ def _files(main: Path, *, required: bool, problems: list[Problem]) -> Iterator[P
         if main.exists():
             yield main
         elif required:
-            problems.append(
-                Problem(origin=Origin(kind="file", place=str(main)), message="there is no such file")
-            )
+            problems.append(Problem(origin=Origin(kind="file", place=str(main)), message="there is no such file"))
         drop_ins = main.parent / DROP_INS
         if drop_ins.is_dir():
-            yield from sorted(
-                each for each in drop_ins.iterdir() if each.suffix == ".toml" and not each.is_dir()
-            )
+            yield from sorted(each for each in drop_ins.iterdir() if each.suffix == ".toml" and not each.is_dir())
     except OSError as error:
         problems.append(_unreadable(Path(error.filename or main), error))
 
@@ -136,24 +132,18 @@ def _read_credential_files(directory: Path) -> Iterator[Entry | Problem]:
     try:
         for path in sorted(directory.iterdir()):
             if path.stat().st_size > CREDENTIAL_BYTES_LIMIT:
-                yield Problem(
-                    origin=Origin(kind="credential", place=path.name), message="too large to be a secret"
-                )
+                yield Problem(origin=Origin(kind="credential", place=path.name), message="too large to be a secret")
                 continue
             texts[path.name] = path.read_text(encoding="utf-8")
     except OSError as error:
         yield _unreadable(directory, error)
     except UnicodeDecodeError:
-        yield Problem(
-            origin=Origin(kind="file", place=str(directory)), message="a credential is not UTF-8 text"
-        )
+        yield Problem(origin=Origin(kind="file", place=str(directory)), message="a credential is not UTF-8 text")
     yield from read_credentials(texts)
 
 
 def _unreadable(path: Path, error: OSError) -> Problem:
-    return Problem(
-        origin=Origin(kind="file", place=str(path)), message=f"cannot be read: {error.strerror or error}"
-    )
+    return Problem(origin=Origin(kind="file", place=str(path)), message=f"cannot be read: {error.strerror or error}")
 
 
 def _loose_permissions(path: Path, found: Iterable[Entry | Problem]) -> Iterator[str]:

@@ -48,9 +48,7 @@ class DatabaseSettings(Section):
 
     url: SecretStr = Field(default=SecretStr("postgresql:///lastmile"), description="libpq connection URI.")
     pool_size: int = Field(default=4, ge=1, le=100, description="Most connections of one process.")
-    timeout_seconds: PositiveSeconds = Field(
-        default=5.0, description="Longest wait for a connection or a statement."
-    )
+    timeout_seconds: PositiveSeconds = Field(default=5.0, description="Longest wait for a connection or a statement.")
 
 
 class HotplugSettings(Section):
@@ -69,16 +67,12 @@ class HotplugSettings(Section):
 class ModemSettings(Section):
     """[modem] What is wanted of every modem, unless its own row says otherwise."""
 
-    apn: str = Field(
-        default="", max_length=100, description="Access point name; empty: the SIM's default profile."
-    )
+    apn: str = Field(default="", max_length=100, description="Access point name; empty: the SIM's default profile.")
     pin: SecretStr | None = Field(default=None, description="SIM PIN, tried once per SIM, ever.")
     boot_seconds: PositiveSeconds = Field(
         default=60.0, description="How long a modem may take from its first event to its first answer."
     )
-    at_timeout_seconds: PositiveSeconds = Field(
-        default=5.0, description="Deadline of an ordinary AT command."
-    )
+    at_timeout_seconds: PositiveSeconds = Field(default=5.0, description="Deadline of an ordinary AT command.")
     qmi_timeout_seconds: PositiveSeconds = Field(default=20.0, description="Deadline of a qmicli call.")
     usb_ids: tuple[str, ...] = Field(
         default=("2c7c:0125", "2c7c:0121"), description="USB vendor:product of the modems to manage."
@@ -103,9 +97,7 @@ class ModemSettings(Section):
     def _usb_ids_are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pair in value:
             if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", pair):
-                raise ValueError(
-                    f"{pair!r} is not vendor:product in lower-case hexadecimal, such as 2c7c:0125"
-                )
+                raise ValueError(f"{pair!r} is not vendor:product in lower-case hexadecimal, such as 2c7c:0125")
         return value
 
 
@@ -114,27 +106,21 @@ class ProxySettings(Section):
 
     listen: str = Field(
         default="auto",
-        description=(
-            'Address the proxies listen on; "auto": the address of the link that has the default route.'
-        ),
+        description=('Address the proxies listen on; "auto": the address of the link that has the default route.'),
     )
     allow: tuple[Network, ...] | Literal["auto"] = Field(
         default="auto", description='Networks of the clients; "auto": the network of the listen address.'
     )
     deny_to: tuple[Network, ...] = Field(
         default=(),
-        description=(
-            "Destinations denied besides the built-in list (loopback, private, link-local, multicast)."
-        ),
+        description=("Destinations denied besides the built-in list (loopback, private, link-local, multicast)."),
     )
     users: dict[str, SecretStr] = Field(
         default={}, description="name = password; when there are any, clients must log in."
     )
     nameservers: tuple[str, ...] | Literal["carrier"] = Field(
         default="carrier",
-        description=(
-            'Resolvers the proxies ask, through their modem; "carrier": those of the modem\'s own bearer.'
-        ),
+        description=('Resolvers the proxies ask, through their modem; "carrier": those of the modem\'s own bearer.'),
     )
     tcp_port_first: TcpPort = Field(default=3128, description="First TCP port given to a modem.")
     tcp_port_last: TcpPort = Field(default=3627, description="Last TCP port given to a modem.")
@@ -150,15 +136,9 @@ class ProxySettings(Section):
         le=4_000_000_000,
         description="Routing table of the first modem; one table per modem.",
     )
-    rule_priority: int = Field(
-        default=2_000, ge=100, le=30_000, description="Priority of the modems' routing rules."
-    )
-    maximum_connections: int = Field(
-        default=500, ge=1, le=100_000, description="Most connections of one proxy."
-    )
-    config_dir: Path = Field(
-        default=Path("/etc/lastmile/3proxy"), description="Where <serial>.cfg is written."
-    )
+    rule_priority: int = Field(default=2_000, ge=100, le=30_000, description="Priority of the modems' routing rules.")
+    maximum_connections: int = Field(default=500, ge=1, le=100_000, description="Most connections of one proxy.")
+    config_dir: Path = Field(default=Path("/etc/lastmile/3proxy"), description="Where <serial>.cfg is written.")
     runner: Literal["systemd", "process"] = Field(
         default="systemd",
         description="systemd: units 3proxy@<serial>; process: plain processes (demo, tests).",
@@ -211,9 +191,7 @@ class HealthSettings(Section):
     probe_target: str = Field(
         default="1.1.1.1:443", description="ADDRESS:TCP-PORT that must be reachable through every modem."
     )
-    probe_name: str = Field(
-        default="one.one.one.one", description="Name that the modem's resolver must answer."
-    )
+    probe_name: str = Field(default="one.one.one.one", description="Name that the modem's resolver must answer.")
     probe_timeout_seconds: PositiveSeconds = Field(default=5.0, description="Deadline of one probe.")
     failures_before_recovery: int = Field(
         default=3, ge=1, le=100, description="Failed looks in a row before recovery starts."
@@ -222,9 +200,7 @@ class HealthSettings(Section):
         default=120.0,
         description="How long a modem may take to register and connect before that counts as failing.",
     )
-    minimum_uptime_seconds: Seconds = Field(
-        default=120.0, description="Least time between two recovery steps."
-    )
+    minimum_uptime_seconds: Seconds = Field(default=120.0, description="Least time between two recovery steps.")
     recovery_wait_seconds: PositiveSeconds = Field(
         default=30.0, description="Wait after the first recovery step; it doubles with every further one."
     )
@@ -234,9 +210,7 @@ class HealthSettings(Section):
     quarantine_score: float = Field(
         default=5.0, gt=0, description="Recovery steps, decaying, after which a modem is quarantined."
     )
-    score_half_life_seconds: PositiveSeconds = Field(
-        default=3600.0, description="Time in which the score halves."
-    )
+    score_half_life_seconds: PositiveSeconds = Field(default=3600.0, description="Time in which the score halves.")
 
     @field_validator("probe_target")
     @classmethod
@@ -253,9 +227,7 @@ class WebSettings(Section):
 
     listen: str = Field(default="127.0.0.1", description="Address the web process listens on.")
     tcp_port: TcpPort = Field(default=8080, description="TCP port the web process listens on.")
-    threads: int = Field(
-        default=32, ge=2, le=512, description="Requests served at once; live event streams count."
-    )
+    threads: int = Field(default=32, ge=2, le=512, description="Requests served at once; live event streams count.")
     event_streams: int = Field(default=16, ge=1, le=500, description="Most live event streams at once.")
     command_timeout_seconds: PositiveSeconds = Field(
         default=30.0, description="Longest wait for the agent's answer to a command."
@@ -269,9 +241,7 @@ class WebSettings(Section):
     )
     allowed_origins: tuple[str, ...] = Field(
         default=(),
-        description=(
-            "Web origins (https://pages.example.org) whose scripts may call the API; none by default."
-        ),
+        description=("Web origins (https://pages.example.org) whose scripts may call the API; none by default."),
     )
 
     @field_validator("listen")
@@ -292,9 +262,7 @@ class WebSettings(Section):
     @classmethod
     def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            if not re.fullmatch(
-                r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", origin
-            ):
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", origin):
                 raise ValueError(
                     f"{origin!r} is not an origin: scheme://host[:port] in lower case, and nothing behind it"
                 )

@@ -63,9 +63,7 @@ class Problem:
     def __str__(self) -> str:
         subject = f"{self.key} = {self.value}" if self.value else self.key
         parts = [str(self.origin), subject, self.message]
-        return ": ".join(part for part in parts if part) + (
-            f" (allowed: {self.allowed})" if self.allowed else ""
-        )
+        return ": ".join(part for part in parts if part) + (f" (allowed: {self.allowed})" if self.allowed else "")
 
 
 Read = Iterator[Entry | Problem]
@@ -80,9 +78,7 @@ def read_toml(text: str, place: str) -> Read:
         line = int(found[1]) if found else None
         column = f" at column {found[2]}" if found else ""
         message = str(error)[: found.start()] if found else str(error)
-        yield Problem(
-            origin=Origin(kind="file", place=place, line=line), message=f"not valid TOML{column}: {message}"
-        )
+        yield Problem(origin=Origin(kind="file", place=place, line=line), message=f"not valid TOML{column}: {message}")
         return
     lines = find_lines(text)
     for section, table in document.items():
@@ -118,9 +114,7 @@ def read_credentials(credentials: Mapping[str, str]) -> Read:
         if (setting := secrets.get(name)) is None:
             yield _unknown("credential", "", name, secrets, origin)
         else:
-            yield Entry(
-                setting=setting, value=parse_text(setting, credentials[name].rstrip("\r\n")), origin=origin
-            )
+            yield Entry(setting=setting, value=parse_text(setting, credentials[name].rstrip("\r\n")), origin=origin)
 
 
 def parse_text(setting: Setting, text: str) -> Any:

@@ -11,9 +11,8 @@ from pathlib import Path
 from agent.core.clock import Deadline
 from agent.core.errors import ConfigError, ProtocolError, TransientError
 from agent.core.identifiers import Serial
-from agent.host.proxy.directives import Network
 from agent.host.atomic import atomic_write, sync_directory
-from agent.host.proxy.directives import Service
+from agent.host.proxy.directives import Network, Service
 from agent.host.proxy.hazards import refuse_hazards
 from agent.host.proxy.listeners import Listener, accepts_connections, find_listeners
 from agent.host.proxy.parser import parse

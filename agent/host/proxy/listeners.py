@@ -11,7 +11,7 @@ from agent.core.errors import TransientError
 from agent.modem.model import Address
 
 _LISTEN = "0A"
-_TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
+_TABLES = {4: Path("/proc/thread-self/net/tcp"), 6: Path("/proc/thread-self/net/tcp6")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

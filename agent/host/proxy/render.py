@@ -10,8 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from agent.core.errors import ConfigError, InvariantError
-from agent.host.proxy.directives import Network
-from agent.host.proxy.directives import Operation
+from agent.host.proxy.directives import Network, Operation
 from agent.host.proxy.hazards import DENIED_NETWORKS, LOG_FORMAT_FILTER, MOST_NAMESERVERS
 from agent.modem.model import Address, Desired, ProxyPolicy
 

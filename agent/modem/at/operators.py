@@ -11,10 +11,6 @@ from agent.modem.at.fields import decimal, last_parameters, optional_decimal, va
 from agent.modem.at.registration import access_technology
 from agent.modem.model import AccessTechnology
 
-# The name may hold anything, commas and quotes too: it is what stands between the format and the last number.
-_SELECTION = re.compile(
-    r"(?P<mode>[0-9])(?:\s*,\s*(?P<format>[0-9])\s*,\s*(?P<name>.*?)\s*(?:,\s*(?P<act>[0-9]{1,2}))?)?\s*"
-)
 _ESCAPED_BYTE = re.compile(r"\\[0-9A-Fa-f]{2}")
 _GROUP = re.compile(r'\(((?:"[^"]*"|[^()"])*)\)')
 _NUMERIC_FORMAT = 2
@@ -65,17 +61,21 @@ def clean_name(text: str) -> str | None:
 
 def parse_operator(lines: Sequence[str]) -> OperatorSelection:
     """The answer to `AT+COPS?`."""
-    parameters = last_parameters(lines, "COPS")
-    found = _SELECTION.fullmatch(parameters)
-    if not found:
-        raise ProtocolError("not an operator selection", parameters)
-    name = clean_name(found["name"] or "")
-    numeric = found["format"] is not None and int(found["format"]) == _NUMERIC_FORMAT
+    mode, _, rest = last_parameters(lines, "COPS").partition(",")
+    if not rest:
+        return OperatorSelection(mode=decimal(mode, "<mode>"))
+    name_format, _, rest = rest.partition(",")
+    # The name may hold anything, commas and quotes too: it is what stands between the format and the last number.
+    text, _, technology = rest.rpartition(",")
+    if not re.fullmatch(r"\s*[0-9]{1,2}\s*", technology):
+        text, technology = rest, ""
+    name = clean_name(text)
+    numeric = decimal(name_format, "<format>") == _NUMERIC_FORMAT
     return OperatorSelection(
-        mode=int(found["mode"]),
+        mode=decimal(mode, "<mode>"),
         name=None if numeric else name,
         plmn=name if numeric else None,
-        access_technology=access_technology(int(found["act"]) if found["act"] else None),
+        access_technology=access_technology(optional_decimal(technology, "<AcT>")),
     )
 
 

@@ -8,8 +8,9 @@ from functools import reduce
 
 HIDDEN = "***"
 
-_VALUE = r'(?:"[^"]*"?|[^;"\r\n])*'
-_FIELD = r'(?:"[^"]*"?|[^,;"\r\n])*'
+# Possessive, since these run on what anybody sends: no input makes them try again.
+_VALUE = r'(?:"[^"]*+"?+|[^;"\r\n])*+'
+_FIELD = r'(?:"[^"]*+"?+|[^,;"\r\n])*+'
 _WHOLE_VALUE = re.compile(rf"(\+(?:CPIN2?|CPWD|QPIN|CPUK)\s*=\s*)(?!\?)(?P<secret>{_VALUE})", re.IGNORECASE)
 _AFTER_FIELDS = re.compile(
     rf"(\+(?:CLCK\s*=\s*{_FIELD},{_FIELD}|CGAUTH\s*=\s*{_FIELD},{_FIELD}|QICSGP\s*=\s*{_FIELD},{_FIELD},{_FIELD}),)"
@@ -21,7 +22,7 @@ _ENTRY_COMMAND = re.compile(r"AT.*\+Q?CMG[SWC]\s*=", re.IGNORECASE)
 _BODY_HEADER = re.compile(r"\+(?:CMGL|CMGR|CMT|CDS|CBM):", re.IGNORECASE)
 _ENTRY_RESULT = re.compile(r"\+Q?CM(?:G[SWC]|S ERROR):", re.IGNORECASE)
 _FINAL = re.compile(r"OK|ERROR|\+CM[ES] ERROR:.*", re.IGNORECASE)
-_PDU = re.compile(r"(?=.*[0-9A-F])[0-9A-Fa-f]{24,}")
+_PDU = re.compile(r"[0-9A-Fa-f]{24,}")
 _MEMORY_COMMAND = re.compile(r"AT.*\+CMG[LR]\b", re.IGNORECASE)
 
 

@@ -52,7 +52,7 @@ def parse_card_status(text: str) -> Sim:
 def _application_state(application: tuple[Entry, ...]) -> SimState:
     state = _value(application, "Application state")
     if state == "check-personalization-state":
-        word = _value(application, "Personalization state").partition("'")[0]
+        word = _value(application, "Personalization state").lstrip("'").partition("'")[0]
         return _PERSONALISATION_STATES.get(word, SimState.BUSY)
     if not application:
         return SimState.BUSY

@@ -10,7 +10,6 @@ from agent.core.errors import ProtocolError
 
 _WARNING = re.compile(r"\[[^\]]*\] -(?:Warning|Error|Message|Info) \*\* ")
 _DEVICE = re.compile(r"\[/[^\]]*\] ")
-_ENTRY = re.compile(r"(?P<key>[^:']+?)\s*:(?:\s+(?P<value>.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,10 @@ def entries(text: str) -> tuple[Entry, ...]:
     """Every line that has a key, in order."""
     result: list[Entry] = []
     for line in meaningful_lines(text):
-        found = _ENTRY.fullmatch(line.strip())
-        if found:
+        key, colon, value = line.strip().partition(":")
+        if key.strip() and colon and "'" not in key and value[:1] in ("", " ", "\t"):
             indent = len(line) - len(line.lstrip("\t"))
-            result.append(Entry(indent, found["key"].strip(), unquote(found["value"] or "")))
+            result.append(Entry(indent, key.strip(), unquote(value)))
     return tuple(result)
 
 

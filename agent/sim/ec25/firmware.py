@@ -188,7 +188,7 @@ class Firmware:
 
     def reboot(self) -> None:
         """`AT+CFUN=1,1`."""
-        self.after(0.05, self._owner.reboot)
+        self.after(0.3, self._owner.reboot)
 
     def shut_down(self) -> None:
         """`AT+QPOWD`."""

@@ -1,8 +1,5 @@
--- name: meet_host
-INSERT INTO hosts (name) VALUES (%(host)s) ON CONFLICT (name) DO NOTHING
-
 -- name: make_mark
-INSERT INTO outbox_marks (outbox, host) VALUES (%(outbox)s, %(host)s) ON CONFLICT (outbox) DO NOTHING
+INSERT INTO outbox_marks (outbox, host) VALUES (%(outbox)s, %(host)s)
 
 -- name: fetch_mark
 SELECT sequence FROM outbox_marks WHERE outbox = %(outbox)s FOR UPDATE
