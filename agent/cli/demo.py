@@ -73,14 +73,16 @@ def _show(playground: Playground, modems: int, stop: threading.Event, seconds: f
 
 
 def _show_live(playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, deadline: object) -> None:
+    from rich.console import Console
     from rich.live import Live
 
     from agent.core.clock import Deadline
 
-    with Live(_screen(playground, fleet, modems), auto_refresh=False, screen=False) as live:
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
         while not stop.wait(0.5):
             _check(playground)
-            live.update(_screen(playground, fleet, modems), refresh=True)
+            live.update(_screen(playground, fleet, modems, console.width), refresh=True)
             if isinstance(deadline, Deadline) and deadline.passed:
                 return
 
@@ -107,7 +109,7 @@ def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, dea
             return
 
 
-def _screen(playground: Playground, fleet: Fleet, modems: int) -> Group:
+def _screen(playground: Playground, fleet: Fleet, modems: int, width: int) -> Group:
     from rich.console import Group
     from rich.text import Text
 
@@ -115,7 +117,8 @@ def _screen(playground: Playground, fleet: Fleet, modems: int) -> Group:
 
     rows = fleet.fetch_modems()
     online = sum(row.status.value == "online" for row in rows)
-    table = modem_table(rows, title=f"lastmile demo: {online} of {modems} emulated modems online")
+    title = f"lastmile demo: {online} of {modems} emulated modems online"
+    table = modem_table(rows, width=width, title=title)
     return Group(table, Text(_hints(playground, fleet)))
 
 

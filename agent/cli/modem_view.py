@@ -10,7 +10,9 @@ from agent.cli.context import plain
 from agent.modem.model import ModemState
 
 if TYPE_CHECKING:
+    from rich.box import Box
     from rich.table import Table
+    from rich.text import Text
 
     from agent.store.rows import ModemRow
 
@@ -30,43 +32,60 @@ def modem_mapping(row: ModemRow) -> dict[str, Any]:
     return {"serial": row.serial, "state": row.status.value, "proxy_address": row.proxy_address, **fields}
 
 
-def modem_table(rows: Sequence[ModemRow], *, title: str | None = None, caption: str | None = None) -> Table:
-    """The modems of a fleet, one a line."""
+def modem_table(rows: Sequence[ModemRow], *, width: int, title: str | None = None, caption: str | None = None) -> Table:
+    """The modems of a fleet, one a line; on a narrow terminal what matters least is left out."""
     from rich.table import Table
+
+    columns = _columns(rows, width)
+    table = Table(title=title, caption=caption, header_style="bold", box=_box(), padding=(0, 1))
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name not in ("why", "operator"))
+    for row in rows:
+        cells = _cells(row)
+        table.add_row(*(cells[name] for name in columns))
+    return table
+
+
+def _box() -> Box:
+    from rich.box import SIMPLE_HEAD
+
+    return SIMPLE_HEAD
+
+
+_OPTIONAL = ("seen", "traffic", "operator", "slot", "signal")
+"""Columns in the order in which they are given up."""
+_COLUMNS = ("host", "modem", "state", "slot", "operator", "signal", "WAN address", "proxy", "traffic", "seen", "why")
+_WIDTHS = {"host": 12, "modem": 17, "state": 13, "slot": 9, "operator": 16, "signal": 9, "WAN address": 16, "proxy": 22}
+_WIDTH = 12
+
+
+def _columns(rows: Sequence[ModemRow], width: int) -> tuple[str, ...]:
+    wanted = [name for name in _COLUMNS if name != "host" or len({row.host for row in rows}) > 1]
+    if not any(row.reason for row in rows):
+        wanted.remove("why")
+    for name in _OPTIONAL:
+        if sum(_WIDTHS.get(each, _WIDTH) + 2 for each in wanted) <= width:
+            break
+        wanted.remove(name)
+    return tuple(wanted)
+
+
+def _cells(row: ModemRow) -> dict[str, str | Text]:
     from rich.text import Text
 
-    table = Table(title=title, caption=caption, header_style="bold", expand=False)
-    several_hosts = len({row.host for row in rows}) > 1
-    columns = [
-        "modem",
-        "state",
-        "slot",
-        "operator",
-        "signal",
-        "WAN address",
-        "proxy",
-        "traffic",
-        "seen",
-        "why",
-    ]
-    for name in (["host"] if several_hosts else []) + columns:
-        table.add_column(name, overflow="fold" if name == "why" else "ellipsis", no_wrap=name != "why")
-    for row in rows:
-        cells: list[str | Text] = [row.host] if several_hosts else []
-        cells += [
-            row.serial,
-            Text(row.status.value, style=STYLES.get(row.status, "cyan")),
-            row.slot or "–",
-            _operator(row),
-            _signal(row),
-            row.wan_address or row.wan_address_ipv6 or "–",
-            Text(row.proxy_address or f":{row.proxy_port}", style="" if row.proxy_running else "dim"),
-            _traffic(row),
-            age(row.last_seen),
-            row.reason,
-        ]
-        table.add_row(*cells)
-    return table
+    return {
+        "host": row.host,
+        "modem": row.serial,
+        "state": Text(row.status.value, style=STYLES.get(row.status, "cyan")),
+        "slot": row.slot or "–",
+        "operator": _operator(row),
+        "signal": _signal(row),
+        "WAN address": row.wan_address or row.wan_address_ipv6 or "–",
+        "proxy": Text(row.proxy_address or f":{row.proxy_port}", style="" if row.proxy_running else "dim"),
+        "traffic": _traffic(row),
+        "seen": age(row.last_seen),
+        "why": row.reason,
+    }
 
 
 def _operator(row: ModemRow) -> str:

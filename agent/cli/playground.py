@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from agent.core.clock import Deadline
 from agent.core.errors import ConfigError, DeadlineExceeded
 from agent.sim.farm import Farm
 from agent.sim.postgres import EmbeddedPostgres
+from agent.sim.threeproxy import standin_command
 
 DATABASE = "lastmile"
 STOP_SECONDS = 20.0
@@ -188,7 +190,7 @@ def fresh_database(server: EmbeddedPostgres) -> str:
 def proxy_command() -> str:
     """The real 3proxy where there is one, else the stand-in."""
     real = shutil.which("3proxy")
-    return real if real is not None else f"{sys.executable} -m agent.sim.threeproxy {{config}} --uid {{uid}}"
+    return real if real is not None else shlex.join(standin_command())
 
 
 def check_machine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,17 +58,21 @@ def show(rows: tuple[ModemRow, ...]) -> None:
     if not rows:
         click.echo("No modem has been seen yet. Plug one in, or look at: journalctl -u lastmile-agent")
         return
-    Console().print(modem_table(rows))
+    # A pipe or a file has no width: nothing is left out there.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(modem_table(rows, width=console.width))
 
 
 def show_live(fleet: Fleet, host: str | None, interval: float) -> None:
     """Redraw the table until interrupted."""
+    from rich.console import Console
     from rich.live import Live
 
-    with Live(modem_table(fetch(fleet, host)), auto_refresh=False) as live:
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
         try:
             while True:
+                live.update(modem_table(fetch(fleet, host), width=console.width), refresh=True)
                 time.sleep(interval)
-                live.update(modem_table(fetch(fleet, host)), refresh=True)
         except KeyboardInterrupt:
             return

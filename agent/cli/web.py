@@ -51,7 +51,7 @@ def build_services(settings: Settings) -> Services:
     listener = Listener(
         url,
         [MODEM_CHANGE],
-        lambda channel, payload: events.wake(),
+        lambda _channel, _payload: events.wake(),
         events.resync,
         timeout_seconds=timeout_seconds,
         name="lastmile web listen",

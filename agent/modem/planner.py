@@ -312,7 +312,8 @@ def _service_step(observed: Observed, intent: Intent) -> _Step:
 
 
 def _pending_service(reason: str) -> _Step:
-    return _Step(actions=(), state=ModemState.CONNECTING, reason=reason, verdict=Verdict.PENDING)
+    # Not the modem's fault: no recovery step would help.
+    return _Step(actions=(), state=ModemState.CONNECTING, reason=reason, verdict=Verdict.BLOCKED)
 
 
 def _recover(step: RecoveryStep, observed: Observed) -> Recover:

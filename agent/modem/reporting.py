@@ -11,7 +11,7 @@ from agent.core.errors import AgentError
 from agent.core.identifiers import Serial
 from agent.modem.actions import Action
 from agent.modem.at.redaction import redact
-from agent.modem.model import Desired, Hardware, ModemState, Observed
+from agent.modem.model import DataSession, Desired, Hardware, IpSettings, ModemState, Observed, Route, Rule
 from agent.modem.observer import proxy_is_up
 from agent.modem.planner import Plan, alternative_name
 from agent.modem.ports import LogEntry, ModemReport, Recorder
@@ -25,11 +25,29 @@ HEARTBEAT_SECONDS = 30.0
 def describe(action: Action) -> str:
     """An action in one line, for logs and `lastmile plan`; secrets and long texts are left out."""
     shown = [
-        f"{field.name}={getattr(action, field.name)}"
+        f"{field.name}={_brief(value)}"
         for field in dataclasses.fields(action)
-        if field.repr and field.name != "session" and getattr(action, field.name) not in (None, frozenset(), ())
+        if field.repr and (value := getattr(action, field.name)) not in (None, frozenset(), (), "")
     ]
     return " ".join((type(action).__name__, *shown))
+
+
+def _brief(value: object) -> str:
+    match value:
+        case Rule(family=family, priority=priority, uid=uid, table=table):
+            return f"v{family} pref {priority} uid {uid} lookup {table}"
+        case Route(family=family, table=table, link_index=None):
+            return f"v{family} unreachable table {table}"
+        case Route(family=family, table=table, link_index=link_index):
+            return f"v{family} default link {link_index} table {table}"
+        case IpSettings(interface=interface):
+            return str(interface)
+        case DataSession(client_id=client_id):
+            return f"client {client_id}"
+        case frozenset() | tuple():
+            return "[" + ", ".join(sorted(_brief(each) for each in value)) + "]"
+        case _:
+            return str(value)
 
 
 @dataclass(slots=True)

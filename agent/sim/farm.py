@@ -159,7 +159,7 @@ class Farm(FarmClient):
         """Start a farm with that many modems plugged in, and wait until it stands (its modems boot on).
 
         `name` is 1 to 11 letters and digits, unique on this machine; `directory` may exist and keeps what else is in
-        it. Raises ConfigError when the name is bad or in use, or without root; TransientError when it does not start."""
+        it. Raises ConfigError when the name is bad or in use, or without root; TransientError when it hangs."""
         if not _NAME.fullmatch(name):
             raise ConfigError(f"farm name {name!r}: 1 to 11 lower-case letters and digits are wanted")
         if os.geteuid() != 0:

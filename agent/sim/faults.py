@@ -1,4 +1,4 @@
-"""What can be done to an emulated modem. Each fault has a name; some happen once, others last until they are cleared."""
+"""What can be done to an emulated modem, by name; some faults happen once, others last until they are cleared."""
 
 from __future__ import annotations
 

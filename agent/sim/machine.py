@@ -1,6 +1,6 @@
 """The farm's mount namespace: what a program in it sees as /sys, /dev and /run.
 
-The namespace belongs to one thread and ends with the farm process and the last program in it, so it leaves nothing behind.
+The namespace belongs to one thread and ends with the farm process and the last program in it: nothing is left behind.
 Changes of the host's own mounts still arrive (they are slaves), or the farm would hold others' namespaces alive.
 """
 
@@ -62,7 +62,7 @@ def _mount_dev() -> None:
 
 
 def enter_new_machine(sys: Path, udev: Path) -> None:
-    """Give the calling thread a mount namespace whose /sys is `sys`, /run/udev is `udev`, with its own /dev and /run."""
+    """Give the calling thread a mount namespace whose /sys is `sys` and /run/udev is `udev`, and a new /dev and /run."""
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_SLAVE | kernel.MS_REC)
     kernel.mount(str(sys), "/sys", flags=kernel.MS_BIND)

@@ -1,7 +1,7 @@
 """A file whose open(2) never returns: a FUSE file system of one file that leaves OPEN unanswered.
 
-The kernel's protocol (include/uapi/linux/fuse.h) is spoken directly, since four requests are all that is needed. A signal
-to the caller ends its open with EINTR, so it can be killed; closing the channel ends every open with an error.
+The kernel's protocol (include/uapi/linux/fuse.h) is spoken directly, since four requests are all that is needed. A
+signal to the caller ends its open with EINTR, so it can be killed; closing the channel ends every open with an error.
 """
 
 from __future__ import annotations

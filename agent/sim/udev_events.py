@@ -1,7 +1,7 @@
 """udev's events: the netlink datagrams that systemd-udevd sends and libudev's monitor receives.
 
-Layout: systemd's src/libsystemd/sd-device/device-monitor.c, `monitor_netlink_header`; numbers that a kernel filter looks
-at (magic and hashes) are big-endian.
+Layout: systemd's src/libsystemd/sd-device/device-monitor.c, `monitor_netlink_header`; the numbers that a kernel filter
+looks at (magic and hashes) are big-endian.
 """
 
 from __future__ import annotations

@@ -109,14 +109,14 @@ class TestRefusal:
     def test_every_problem_is_listed_with_its_place(self, tmp_path: Path) -> None:
         config = write(
             tmp_path,
-            '# farm\n[web]\ntcp_prot = 1\nthreads = "many"\n\n[databse]\nurl = ""\n[modem]\npin = "12"\n'
+            '# farm\n[web]\ntcp_prot = 1\nthreads = "many"\n\n[dattabase]\nurl = ""\n[modem]\npin = "12"\n'
             '[proxy]\nallow = ["10.1.1.0/abc"]\n[log]\nlevel = "loud"\n',
         )
         write(tmp_path, "[web\n", "lastmile.d/a.toml")
         problems = refused(config, {"LASTMILE_HOTPLUG_BATCH_SIZE": "0"})
         text = "\n".join(problems)
         assert f"{config}:3: web.tcp_prot: unknown key; did you mean tcp_port?" in problems
-        assert f"{config}:6: [databse]: unknown section; did you mean database?" in problems
+        assert f"{config}:6: [dattabase]: unknown section; did you mean database?" in problems
         assert (
             f'{config}:4: web.threads = "many": input should be a valid integer (allowed: a whole number from 2 to 512)'
             in problems

@@ -118,8 +118,8 @@ def test_a_dial_that_hangs_gives_its_client_id_back(stand_in: StandIn) -> None:
     stand_in.when("--wds-noop")
     began = now()
     with pytest.raises(DeadlineExceeded):
-        client(stand_in).start_network(NODE, apn="x", family=4, deadline=soon(0.6))
-    assert now() - began < 3
+        client(stand_in).start_network(NODE, apn="x", family=4, deadline=soon(2.0))
+    assert now() - began < 5
     assert stand_in.calls[1].endswith("--wds-noop --client-cid=16")
 
 
@@ -181,7 +181,7 @@ def test_nothing_of_a_call_outlives_its_deadline(stand_in: StandIn, tmp_path: Pa
     stand_in.when("--dms-get-ids", script=f"trap '' TERM\nsleep 60 &\necho $! $$ > {pids}\nwhile :; do sleep 60; done")
     began = now()
     with pytest.raises(DeadlineExceeded):
-        client(stand_in).imei(NODE, soon(0.5))
+        client(stand_in).imei(NODE, soon(1.5))
     assert 0.3 < now() - began < 3
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
@@ -219,7 +219,7 @@ def test_an_endless_flood_ends_with_the_deadline(tmp_path: Path) -> None:
     result = ProcessRunner(output_limit_bytes=1000).run((str(program),), soon(0.4))
     assert result.timed_out
     assert not result.succeeded
-    assert now() - began < 3
+    assert now() - began < 5
 
 
 def test_only_so_many_run_at_once_and_waiting_for_a_turn_has_a_deadline(stand_in: StandIn, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_the_real_qmicli_leaks_no_client_id(real_modem: QmuxModem) -> None:
     assert real_modem.clients == set()
     real_modem.silent_on_start = True
     with pytest.raises(DeadlineExceeded):
-        qmi.start_network(node, apn="x", family=4, deadline=soon(1.5))
+        qmi.start_network(node, apn="x", family=4, deadline=soon(3.0))
     assert real_modem.clients == set()
     assert real_modem.allocated >= 2
     real_modem.silent_on_start, real_modem.fault_on_start = False, NO_EFFECT

@@ -22,7 +22,7 @@ with serial.Serial(node, 115200, timeout=0.05, exclusive=True) as port:
     for line in lines:
         port.write(line.encode() + b"\\r")
         said, until = b"", time.monotonic() + float(seconds)
-        while time.monotonic() < until and not said.rstrip().endswith((b"OK", b"ERROR")) and b"+CME ERROR" not in said:
+        while time.monotonic() < until and not any(end in said for end in (b"\\nOK\\r", b"ERROR")):
             said += port.read(4096)
         heard.append((said + port.read(4096)).decode("latin-1"))
 print(json.dumps(heard))

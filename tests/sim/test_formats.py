@@ -65,17 +65,19 @@ def test_separators_inside_quotes_do_not_separate() -> None:
 
 
 def test_a_pin_blocks_after_three_wrong_tries_and_the_puk_frees_it() -> None:
+    def lock_after_power_cycle() -> CardLock:
+        sim.power_cycle()
+        return sim.lock
+
     sim = SimCard(iccid="1", imsi="2", pin="1234")
-    sim.power_cycle()
+    assert lock_after_power_cycle() is CardLock.PIN
     assert [sim.enter_pin("0000") for _ in range(3)] == [False] * 3
-    assert sim.lock is CardLock.PUK
-    sim.power_cycle()
-    assert sim.lock is CardLock.PUK
+    assert not sim.usable
+    assert lock_after_power_cycle() is CardLock.PUK
     assert not sim.enter_puk("00000000", "1111")
     assert sim.enter_puk("12345678", "1111")
     assert sim.usable
-    sim.power_cycle()
-    assert sim.lock is CardLock.PIN
+    assert lock_after_power_cycle() is CardLock.PIN
     assert sim.enter_pin("1111")
 
 

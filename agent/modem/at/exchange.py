@@ -19,7 +19,8 @@ _LINE_OVERHEAD = 32
 _CME = re.compile(r"\+CME ERROR:(.*)", re.IGNORECASE)
 _CMS = re.compile(r"\+CMS ERROR:(.*)", re.IGNORECASE)
 _CALL_ENDS = frozenset({"NO CARRIER", "NO ANSWER", "NO DIALTONE", "BUSY"})
-_PROBES = ("CMEE", "CREG", "CGREG", "CFUN")
+# Known without a SIM first.
+_PROBES = ("CFUN", "CMEE", "CREG", "CGREG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class AtExchange:
     """One command at a time, on a port whose past is unknown at first.
 
     A new exchange, or one whose command was abandoned, is not `synchronised`: answers may come that belong
-    to nobody. `begin_synchronisation` sends a probe whose answer (`+CMEE: (0-2)`) no other command has, so
+    to nobody. `begin_synchronisation` sends a probe whose answer (`+CFUN: (0,1,4)`) no other command has, so
     that `Synchronised` is certain; each try takes another probe. A modem that refuses the probe gives only
     `StaleResult`: when nothing comes for a while after that, the caller may say `assume_synchronised`.
     """

@@ -1,1 +1,1 @@
-"""An emulated Quectel EC25: its firmware's state, its AT ports and its QMI port. Touches neither files nor namespaces."""
+"""An emulated Quectel EC25: its firmware, its AT ports and its QMI port. Touches neither files nor namespaces."""

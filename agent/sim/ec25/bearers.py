@@ -61,7 +61,7 @@ class CarrierLink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnd:
-    """Why a bearer was refused or ended: the old code, and the verbose type and reason (libqmi, QmiWdsCallEndReason)."""
+    """Why a bearer was refused or ended: the old code, the verbose type and reason (libqmi, QmiWdsCallEndReason)."""
 
     code: int
     verbose_type: int

@@ -1,4 +1,4 @@
-"""The firmware of an emulated EC25: power, SIM, radio, registration and bearers over time; one state behind all its ports."""
+"""The firmware of an emulated EC25: power, SIM, radio, registration and bearers, one state behind all ports."""
 
 from __future__ import annotations
 

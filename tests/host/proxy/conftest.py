@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from agent.host.proxy.instances import ProxyInstances
 from agent.host.proxy.process_runner import ProcessUnits
+from agent.host.proxy.processes import find_processes
 from agent.host.proxy.render import ThreeProxyRenderer
 from agent.modem.model import Desired
 from agent.sim.threeproxy import standin_command
@@ -150,4 +152,6 @@ def proxy(world: World, command: tuple[str, ...], open_folder: Path) -> Iterator
     log = open_folder / "run" / f"{SERIAL}.log"
     if log.exists():
         sys.stdout.write(log.read_text(errors="replace"))
+    for process in find_processes(UID):
+        process.signal(signal.SIGKILL)  # 3proxy takes three seconds to end at SIGTERM
     instances.forget(SERIAL)

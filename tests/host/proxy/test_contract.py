@@ -177,7 +177,7 @@ def test_clients_from_elsewhere_are_denied(proxy: RunningProxy) -> None:
         with client.associated():
             pass
 
-    with pytest.raises(RefusedError):
+    with pytest.raises((RefusedError, ConnectionError)):  # 3proxy just ends the connection
         run(associate)
 
 
@@ -251,7 +251,7 @@ def test_a_running_download_survives_a_reload(proxy: RunningProxy) -> None:
 
     def through_a_reload() -> bytes:
         with socket.create_connection((LISTEN, 3128), 5, source_address=(LAN_CLIENT, 0)) as stream:
-            stream.sendall(f"CONNECT {ORIGIN}:{HTTP_PORT} HTTP/1.1\r\n\r\n".encode())
+            stream.sendall(f"CONNECT {ORIGIN}:{HTTP_PORT} HTTP/1.1\r\nHost: {ORIGIN}\r\n\r\n".encode())
             assert b" 200 " in stream.recv(1000)
             proxy.instances.reload(SERIAL)
             time.sleep(1.5)

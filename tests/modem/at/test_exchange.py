@@ -232,11 +232,11 @@ def test_a_new_exchange_trusts_only_the_answer_to_its_probe() -> None:
     exchange = AtExchange()
     with pytest.raises(InvariantError):
         exchange.begin("AT")
-    assert exchange.begin_synchronisation() == b"\x1b\rAT+CMEE=?\r"
-    debris = b"Q: 1\r\n+CSQ: 20,99\r\n\r\nOK\r\nAT+CMEE=?\r\r\n"
+    assert exchange.begin_synchronisation() == b"\x1b\rAT+CFUN=?\r"
+    debris = b"Q: 1\r\n+CSQ: 20,99\r\n\r\nOK\r\nAT+CFUN=?\r\r\n"
     assert exchange.receive(debris) == (Discarded("Q: 1"), Discarded("+CSQ: 20,99"), StaleResult(refused=False))
     assert exchange.receive(b"+CPIN: READY\r\n") == (Unsolicited("+CPIN: READY"),)
-    assert exchange.receive(b"+CMEE: (0,1,2)\r\n\r\nOK\r\n") == (Synchronised("+CMEE: (0,1,2)"),)
+    assert exchange.receive(b"+CFUN: (0,1,4)\r\n\r\nOK\r\n") == (Synchronised("+CFUN: (0,1,4)"),)
     exchange.begin("AT")
 
 
@@ -245,19 +245,19 @@ def test_after_an_abandoned_command_nothing_late_is_taken() -> None:
     exchange.begin("AT+CREG?")
     exchange.abandon()
     assert exchange.receive(b"+CREG: 2,1\r\n\r\nOK\r\n") == (Discarded("+CREG: 2,1"), Discarded("OK"))
-    assert exchange.begin_synchronisation() == b"\x1b\rAT+CMEE=?\r"
+    assert exchange.begin_synchronisation() == b"\x1b\rAT+CFUN=?\r"
     exchange.abandon()
-    assert exchange.begin_synchronisation() == b"\x1b\rAT+CREG=?\r"
-    late = b"+CREG: 2,1\r\n\r\nOK\r\n+CMEE: (0-2)\r\nOK\r\n"
-    assert Synchronised("+CMEE: (0-2)") not in exchange.receive(late)
-    assert exchange.receive(b"+CREG: (0-2)\r\nOK\r\n") == (Synchronised("+CREG: (0-2)"),)
+    assert exchange.begin_synchronisation() == b"\x1b\rAT+CMEE=?\r"
+    late = b"+CREG: 2,1\r\n\r\nOK\r\n+CFUN: (0-1)\r\nOK\r\n"
+    assert not any(isinstance(event, Synchronised) for event in exchange.receive(late))
+    assert exchange.receive(b"+CMEE: (0-2)\r\nOK\r\n") == (Synchronised("+CMEE: (0-2)"),)
 
 
 def test_a_probe_is_never_the_command_that_is_late() -> None:
     exchange = synchronised()
-    exchange.begin("AT+CMEE=?")
+    exchange.begin("AT+CFUN=?")
     exchange.abandon()
-    assert b"CMEE" not in exchange.begin_synchronisation()
+    assert b"CFUN" not in exchange.begin_synchronisation()
 
 
 def test_a_refused_probe_says_so() -> None:
