@@ -32,13 +32,12 @@ from agent.host.netlink import FAMILY_OF, HEADER, NetlinkChannel, Request, decod
 from agent.host.sysctl import fetch_switch, save_switch
 from agent.modem.actions import ApplyRouting
 from agent.modem.model import Address, Allocation, Route, RoutingState, Rule
-from agent.modem.routing import FAMILIES, host_rules
+from agent.modem.routing import FAMILIES, host_rules, wanted_reverse_path_filter
 
 NO_LINK = 0
 """`link_index` of a route that is none of ours: not a default route, or of a type or shape that we never make."""
 NO_UID = -1
 """`uid` of a rule that is for no single uid, and is not one of the host's own."""
-LOOSE_REVERSE_PATH_FILTER = 2
 RTN_UNICAST, RTN_UNREACHABLE = 1, 7
 RTPROT_STATIC = 4
 RTNH_F_ONLINK = 4
@@ -77,6 +76,7 @@ class NetlinkRouting:
             rules=frozenset(rules),
             routes=frozenset(routes),
             reverse_path_filter=_reverse_path_filter(link_index) if link_index is not None else None,
+            reverse_path_filter_of_all=_reverse_path_filter_of_all(),
         )
 
     def apply(self, changes: ApplyRouting) -> None:
@@ -284,14 +284,18 @@ def _reverse_path_filter(link_index: int) -> int | None:
     """The kernel's own reckoning: the stricter number of the link's and the one for all. None without the link."""
     name = _link_name(link_index)
     own = fetch_switch(4, name, "rp_filter") if name is not None else None
-    return max(own, fetch_switch(4, "all", "rp_filter") or 0) if own is not None else None
+    return max(own, _reverse_path_filter_of_all()) if own is not None else None
+
+
+def _reverse_path_filter_of_all() -> int:
+    return fetch_switch(4, "all", "rp_filter") or 0
 
 
 def _relax_reverse_path_filter(link_index: int) -> None:
-    """Loose on this link; that outweighs a strict `all`, which is left to guard the host's other links."""
+    """On this link only: a strict `all` is outweighed, and left to guard the host's other links."""
     name = _link_name(link_index)
     if name is not None:
-        save_switch(4, name, "rp_filter", LOOSE_REVERSE_PATH_FILTER)
+        save_switch(4, name, "rp_filter", wanted_reverse_path_filter(_reverse_path_filter_of_all()))
 
 
 def _link_name(link_index: int) -> str | None:

@@ -100,7 +100,7 @@ class ApplyRouting:
     delete_rules: frozenset[Rule] = frozenset()
     delete_routes: frozenset[Route] = frozenset()
     relax_reverse_path_filter_of: int | None = None
-    """Link index whose rp_filter (and `all`) must become 2."""
+    """Index of the link whose reverse path filter goes off, or as low as `all` leaves it an effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,8 @@ class RoutingState:
     routes: frozenset[Route] = frozenset()
     reverse_path_filter: int | None = None
     """Effective rp_filter of the link (the maximum of its own and `all`); None without a link."""
+    reverse_path_filter_of_all: int = 0
+    """rp_filter of `all`, below which no link can go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

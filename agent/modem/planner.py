@@ -42,11 +42,12 @@ from agent.modem.model import (
     LinkState,
     ModemState,
     Observed,
+    RoutingState,
     SimState,
     UnitState,
 )
 from agent.modem.proxying import configuration_digest
-from agent.modem.routing import modem_routes, modem_rules
+from agent.modem.routing import modem_routes, modem_rules, wanted_reverse_path_filter
 
 QMI_MODE = 0
 FULL_FUNCTIONALITY = 1
@@ -389,9 +390,14 @@ def _opening_actions(
         add_routes=wanted_routes - found.routes - closing.add_routes,
         delete_rules=found.rules - wanted_rules,
         delete_routes=found.routes - wanted_routes,
-        relax_reverse_path_filter_of=link_index if found.reverse_path_filter == 1 else None,
+        relax_reverse_path_filter_of=None if _filter_as_wanted(found) else link_index,
     )
     return () if changes == ApplyRouting() else (changes,)
+
+
+def _filter_as_wanted(found: RoutingState) -> bool:
+    wanted = wanted_reverse_path_filter(found.reverse_path_filter_of_all)
+    return found.reverse_path_filter in (None, wanted)
 
 
 def _proxy_actions(observed: Observed, intent: Intent) -> tuple[Action, ...]:

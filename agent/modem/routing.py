@@ -15,6 +15,12 @@ UNREACHABLE_METRIC = 9999
 FAMILIES = (4, 6)
 
 
+def wanted_reverse_path_filter(of_all: int) -> int:
+    """Off where the host allows it, else loose: strict drops every answer that comes in by a modem, and loose drops
+    them too on a host whose main table has no default route at all."""
+    return 0 if of_all == 0 else 2
+
+
 def host_rules() -> frozenset[Rule]:
     """Once per host: LAN replies and connected networks are looked up in main, its default routes are not."""
     return frozenset(

@@ -164,6 +164,7 @@ class Farm(FarmClient):
             raise ConfigError(f"farm name {name!r}: 1 to 11 lower-case letters and digits are wanted")
         if os.geteuid() != 0:
             raise ConfigError("the emulated farm needs root: it makes network and mount namespaces")
+        directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
         package_root = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(

@@ -62,7 +62,7 @@ def _mount_dev() -> None:
 
 
 def enter_new_machine(sys: Path, udev: Path) -> None:
-    """Give the calling thread a mount namespace whose /sys is `sys` and /run/udev is `udev`, and a new /dev and /run."""
+    """Give the calling thread a mount namespace whose /sys is `sys` and /run/udev `udev`, and a new /dev and /run."""
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_SLAVE | kernel.MS_REC)
     kernel.mount(str(sys), "/sys", flags=kernel.MS_BIND)

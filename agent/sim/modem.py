@@ -48,8 +48,8 @@ class EmulatedModem:
         """Where it was last plugged in."""
         sim = SimCard(iccid=f"894901000000000{index:04d}", imsi=f"26201{index:010d}")
         owner = Owner(
-            reboot=lambda: self.firmware.spawn_outside(self._reboot()),
-            power_off=lambda: self.firmware.spawn_outside(self._power_off()),
+            reboot=lambda: self.firmware.clockwork.spawn(self._reboot(), outlives_power=True),
+            power_off=lambda: self.firmware.clockwork.spawn(self._power_off(), outlives_power=True),
         )
         self.firmware = Firmware(
             imei=imei_of(index), sim=sim, seed=index, profile=profile, carrier=carrier, owner=owner
@@ -60,6 +60,7 @@ class EmulatedModem:
         self.hung_open: OpenHang | None = None
         self.returning = False
         """Off the bus for a reboot: it comes back by itself."""
+        self._resetting = False
         self._host = host
         self._busy = busy
         self._topology: Topology | None = None
@@ -124,11 +125,14 @@ class EmulatedModem:
                 await self.unplug()
 
     def _authorized_written(self, path: Path) -> None:
-        if path.exists() and path.read_text().strip() == "1":
-            self.firmware.spawn_outside(self._reset_by_host())
+        # Two writes in a row may be noticed twice when the second is there already.
+        if not self._resetting and path.exists() and path.read_text().strip() == "1":
+            self._resetting = True
+            self.firmware.clockwork.spawn(self._reset_by_host(), outlives_power=True)
 
     async def _reset_by_host(self) -> None:
         async with self._busy:
+            self._resetting = False
             await self.usb_reset()
 
     # -- ports

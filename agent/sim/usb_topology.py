@@ -17,6 +17,30 @@ SERIAL_PORTS = 4
 AT_PRIMARY, AT_SECONDARY = 2, 3
 QMI_INTERFACE = 4
 _PRODUCT_WORD = "2c7c/125/318"
+_DEVICE_ATTRIBUTES = {
+    "idVendor": VENDOR,
+    "idProduct": PRODUCT,
+    "bcdDevice": "0318",
+    "bDeviceClass": "00",
+    "bNumInterfaces": " 5",
+    "bConfigurationValue": "1",
+    "speed": "480",
+    "manufacturer": "Quectel, Incorporated",
+    "product": "LTE Module",
+    "authorized": "1",
+    "power/control": "on",
+    "power/persist": "0",
+}
+_DEVICE_PROPERTIES = {
+    "ID_BUS": "usb",
+    "ID_VENDOR": "Quectel__Incorporated",
+    "ID_VENDOR_ID": VENDOR,
+    "ID_MODEL": "LTE_Module",
+    "ID_MODEL_ID": PRODUCT,
+    "ID_REVISION": "0318",
+    "ID_SERIAL": "Quectel__Incorporated_LTE_Module",
+    "ID_MM_DEVICE_IGNORE": "1",
+}
 
 
 def slot_of(index: int) -> str:
@@ -98,33 +122,12 @@ class Topology:
 
     def _usb_device(self) -> SysfsDevice:
         attributes = {
-            "idVendor": VENDOR,
-            "idProduct": PRODUCT,
-            "bcdDevice": "0318",
-            "bDeviceClass": "00",
-            "bNumInterfaces": " 5",
-            "bConfigurationValue": "1",
+            **_DEVICE_ATTRIBUTES,
             "busnum": str(self._bus),
             "devnum": str(self.numbers.device),
             "devpath": self.slot.partition("-")[2],
-            "speed": "480",
-            "manufacturer": "Quectel, Incorporated",
-            "product": "LTE Module",
-            "authorized": "1",
-            "power/control": "on",
-            "power/persist": "0",
         }
-        properties = {
-            "ID_BUS": "usb",
-            "ID_VENDOR": "Quectel__Incorporated",
-            "ID_VENDOR_ID": VENDOR,
-            "ID_MODEL": "LTE_Module",
-            "ID_MODEL_ID": PRODUCT,
-            "ID_REVISION": "0318",
-            "ID_SERIAL": "Quectel__Incorporated_LTE_Module",
-            "ID_MM_DEVICE_IGNORE": "1",
-            **self._path_property(""),
-        }
+        properties = {**_DEVICE_PROPERTIES, **self._path_property("")}
         if self.usb_serial is not None:
             attributes["serial"] = self.usb_serial
             properties["ID_SERIAL_SHORT"] = self.usb_serial

@@ -296,6 +296,14 @@ def test_a_strict_reverse_path_filter_is_relaxed_for_the_modem_only(routing: Net
         assert routing.observe(ALLOCATION, link_index("wwan1")).reverse_path_filter == 1
 
 
+def test_the_reverse_path_filter_goes_off_where_the_host_allows_it(routing: NetlinkRouting) -> None:
+    with peer("wwan0"):
+        write_sysctl("ipv4/conf/all/rp_filter", 0)
+        write_sysctl("ipv4/conf/wwan0/rp_filter", 2)
+        routing.apply(ApplyRouting(relax_reverse_path_filter_of=link_index("wwan0")))
+        assert routing.observe(ALLOCATION, link_index("wwan0")).reverse_path_filter == 0
+
+
 def test_a_vanished_link_has_no_reverse_path_filter(routing: NetlinkRouting) -> None:
     routing.apply(ApplyRouting(relax_reverse_path_filter_of=4_711))
     assert routing.observe(ALLOCATION, 4_711).reverse_path_filter is None

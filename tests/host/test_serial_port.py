@@ -361,6 +361,9 @@ def test_a_modem_that_takes_no_bytes_does_not_keep_a_command_beyond_its_deadline
 
 def test_the_port_is_ours_alone_and_raw_and_hangs_nothing_up() -> None:
     with modem() as fake:
+        before = termios.tcgetattr(fake.slave)
+        before[2] |= termios.HUPCL
+        termios.tcsetattr(fake.slave, termios.TCSANOW, before)
         port = SerialPortOpener().open(fake.node, soon(), ignore)
         attributes = termios.tcgetattr(fake.slave)
         assert not attributes[2] & termios.HUPCL

@@ -57,6 +57,7 @@ def worlds(draw: st.DrawFn) -> World:
         mtu=draw(st.sampled_from([1500, 1430])),
         names=draw(st.sampled_from([frozenset[str](), frozenset({own_name()})])),
         reverse_path_filter=draw(st.sampled_from([0, 1, 2])),
+        filter_of_all=draw(st.sampled_from([0, 1, 2])),
         text=draw(st.sampled_from([None, "old\n", "proxy configuration\n"])),
         loaded=draw(st.sampled_from([None, "0" * 16])),
         listening=draw(st.booleans()),

@@ -35,6 +35,7 @@ from agent.modem.model import (
 )
 from agent.modem.planner import Intent, alternative_name
 from agent.modem.proxying import configuration_digest
+from agent.modem.routing import wanted_reverse_path_filter
 
 SERIAL = Serial("867584012345678")
 ALLOCATION = Allocation(tcp_port=3130, uid=70_002, table=20_002)
@@ -95,6 +96,7 @@ class World:
     rules: frozenset[Rule] = frozenset()
     routes: frozenset[Route] = frozenset()
     reverse_path_filter: int = 1
+    filter_of_all: int = 0
     text: str | None = None
     loaded: str | None = None
     unit: UnitState = UnitState.INACTIVE
@@ -159,7 +161,8 @@ class World:
         return RoutingState(
             rules=self.rules,
             routes=self.routes,
-            reverse_path_filter=self.reverse_path_filter if link_index is not None else None,
+            reverse_path_filter=max(self.reverse_path_filter, self.filter_of_all) if link_index is not None else None,
+            reverse_path_filter_of_all=self.filter_of_all,
         )
 
     def _proxy(self) -> ProxyState:
@@ -268,7 +271,7 @@ class World:
         self.rules = (self.rules | action.add_rules) - action.delete_rules
         self.routes = (self.routes | action.add_routes) - action.delete_routes
         if action.relax_reverse_path_filter_of is not None:
-            self.reverse_path_filter = 2
+            self.reverse_path_filter = wanted_reverse_path_filter(self.filter_of_all)
 
     def restart(self) -> None:
         """The modem forgets its volatile settings and its bearer."""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from agent.core.errors import ConfigError, TransientError
 from agent.sim.farm import Farm, FarmClient
-from agent.sim.namespaces import names_of
 from agent.sim.records import CarrierEvent, Leak, ModemStatus
-from tests.sim.drive import at, connect, end_checked, farm_name, output, qmicli, require, run, until
+from tests.sim.drive import at, connect, output, qmicli, run, until
 
 pytestmark = pytest.mark.root
 
@@ -215,81 +210,6 @@ with socket.create_server(("{farm.info.host_address}", 3128)) as server:
             assert client.recv(100).decode() == farm.info.client_address
 
 
-def test_thirty_modems_at_once(tmp_path: Path) -> None:
-    require("nsenter", "qmicli")
-    started = time.monotonic()
-    with Farm.create(farm_name("x"), tmp_path / "farm", modems=30, profile="demo") as farm:
-        up_seconds = time.monotonic() - started
-        assert len({modem.slot for modem in farm.status()}) == 30
-        until(lambda: all(modem.registered for modem in farm.status()), 30)
-        assert len(json.loads(output(farm, sys.executable, "-c", _ENUMERATE))) == 30 * 6
-
-        def busy_seconds() -> float:
-            fields = Path(f"/proc/{farm.info.pid}/stat").read_text().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-        assert busy_seconds() < 10
-        before = busy_seconds()
-        time.sleep(2)
-        assert busy_seconds() - before <= 0.1
-        assert farm.failures() == ()
-    assert up_seconds < 30
-    assert names_of(f"lm-{farm_name('x')}-") == []
-
-
-def test_close_ends_programs_inside_and_leaves_nothing(tmp_path: Path) -> None:
-    require("nsenter", "qmicli")
-    directory = tmp_path / "farm"
-    directory.mkdir()
-    (directory / "mine").write_text("kept")
-    farm = Farm.create(farm_name("c"), directory, modems=2, profile="instant")
-    qmicli(farm, farm.modem(1).qmi_node, "--dms-get-ids")
-    lan_link = farm.info.lan_link
-    with subprocess.Popen(farm.command(["sleep", "60"])) as sleeper:
-        until(lambda: "sleep" in Path(f"/proc/{sleeper.pid}/comm").read_text())
-        terminals = sum(1 for _ in Path("/dev/pts").iterdir())
-        end_checked(farm)
-        assert sleeper.wait(5) != 0
-    assert names_of(f"lm-{farm_name('c')}-") == []
-    assert [entry.name for entry in directory.iterdir()] == ["mine"]
-    assert not Path(f"/sys/class/net/{lan_link}").exists()
-    assert sum(1 for _ in Path("/dev/pts").iterdir()) <= terminals - 10
-    assert farm_name("c") not in Path("/proc/self/mountinfo").read_text()
-
-
-def test_purge_removes_what_a_killed_farm_left(tmp_path: Path) -> None:
-    require("nsenter")
-    name, directory = farm_name("k"), tmp_path / "farm"
-    farm = Farm.create(name, directory, modems=3, profile="instant")
-    with subprocess.Popen(farm.command(["sleep", "60"])) as sleeper:
-        until(lambda: "sleep" in Path(f"/proc/{sleeper.pid}/comm").read_text())
-        os.kill(farm.info.pid, signal.SIGKILL)
-        with pytest.raises(TransientError):
-            farm.close()
-        assert len(names_of(f"lm-{name}-")) == 5
-        with pytest.raises(ConfigError):
-            Farm.create(name, directory)
-        assert Farm.purge(name, directory)
-        assert sleeper.wait(5) != 0
-    assert names_of(f"lm-{name}-") == []
-    assert list(directory.iterdir()) == []
-    assert not Farm.purge(name, directory)
-    Farm.create(name, directory, modems=1, profile="instant").close()
-
-
-def test_a_farm_ends_with_the_process_that_made_it(tmp_path: Path) -> None:
-    require("nsenter")
-    name, directory = farm_name("o"), tmp_path / "farm"
-    script = (
-        "import os, signal, sys; from pathlib import Path; from agent.sim.farm import Farm\n"
-        "farm = Farm.create(sys.argv[1], Path(sys.argv[2]), modems=1)\n"
-        "os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    owner = subprocess.run([sys.executable, "-c", script, name, str(directory)], check=False, cwd=Path.cwd())
-    assert owner.returncode == -signal.SIGKILL
-    until(lambda: names_of(f"lm-{name}-") == [] and not any(directory.iterdir()))
-
-
 def test_a_second_client_drives_the_same_farm(farm: Farm, modem: ModemStatus) -> None:
     client = FarmClient(farm.directory)
     try:
@@ -299,14 +219,26 @@ def test_a_second_client_drives_the_same_farm(farm: Farm, modem: ModemStatus) ->
         client.disconnect()
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "with-dash", "muchtoolongname"])
-def test_a_bad_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        Farm.create(name, tmp_path / "farm")
+_ADAPTERS = """
+import json, sys, time
+from agent.host.hotplug import UdevHotplug
+from agent.host.usb import SysfsUsbBus
+source = UdevHotplug(("2c7c:0125",))
+(modem,) = [each for each in source.scan() if each.slot == sys.argv[1]]
+print(json.dumps([modem.at_node, modem.qmi_node, modem.link_index, modem.complete]), flush=True)
+SysfsUsbBus().reset(modem)
+heard = set()
+until = time.monotonic() + 5
+while sys.argv[1] not in heard and time.monotonic() < until:
+    heard |= source.wait(0.5)
+print(json.dumps(sorted(heard)))
+source.close()
+"""
 
 
-def test_an_unknown_profile_is_refused(tmp_path: Path) -> None:
-    require("nsenter")
-    with pytest.raises(ConfigError):
-        Farm.create(farm_name("u"), tmp_path / "farm", profile="nonsense")
-    assert names_of(f"lm-{farm_name('u')}-") == []
+def test_the_agents_own_adapters_find_and_reset_a_modem(farm: Farm, modem: ModemStatus) -> None:
+    farm.fault(modem.modem, "hang", until="usb_reset")
+    said = output(farm, sys.executable, "-c", _ADAPTERS, str(modem.slot)).splitlines()
+    assert json.loads(said[0]) == [modem.at_node, modem.qmi_node, modem.link_index, True]
+    assert json.loads(said[-1]) == [modem.slot]
+    until(lambda: farm.modem(modem.modem).faults == ())

@@ -72,7 +72,6 @@ def test_a_pin_blocks_after_three_wrong_tries_and_the_puk_frees_it() -> None:
     sim = SimCard(iccid="1", imsi="2", pin="1234")
     assert lock_after_power_cycle() is CardLock.PIN
     assert [sim.enter_pin("0000") for _ in range(3)] == [False] * 3
-    assert not sim.usable
     assert lock_after_power_cycle() is CardLock.PUK
     assert not sim.enter_puk("00000000", "1111")
     assert sim.enter_puk("12345678", "1111")

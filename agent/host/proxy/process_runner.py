@@ -55,6 +55,7 @@ class ProcessUnits:
             if recorded[1] == uid:
                 return
             self.stop(serial, deadline)
+        self._reap(serial, KILL_SECONDS)
         self._bound_log(serial)
         _end_strays(uid, deadline)
         process = self._spawn(serial, uid)
@@ -75,7 +76,7 @@ class ProcessUnits:
                 identity.signal(signal.SIGKILL)
                 if not identity.wait(Deadline.after(KILL_SECONDS)):
                     raise DeadlineExceeded(f"proxy {serial} does not end")
-        self._reap(serial)
+        self._reap(serial, KILL_SECONDS)
         self._state(serial).unlink(missing_ok=True)
 
     def restart(self, serial: Serial, uid: int, deadline: Deadline) -> None:
@@ -156,11 +157,20 @@ class ProcessUnits:
             logger.warning("record of a proxy's process is unreadable", extra={"MODEM": serial, "ERROR": str(error)})
             return None
 
-    def _reap(self, serial: Serial) -> None:
+    def _reap(self, serial: Serial, wait_seconds: float = 0.0) -> None:
+        """Take the status of our own child when it has ended, or ends within the time: its last thread may go later
+        than its first one."""
         with self._lock:
             child = self._children.get(serial)
-            if child is not None and child.poll() is not None:
-                del self._children[serial]
+        if child is None:
+            return
+        try:
+            child.wait(timeout=wait_seconds)
+        except subprocess.TimeoutExpired:
+            return
+        logger.info("proxy process ended", extra={"MODEM": serial, "STATUS": child.returncode})
+        with self._lock:
+            self._children.pop(serial, None)
 
     def _bound_log(self, serial: Serial) -> None:
         """Move what was written aside when it is long. The process goes on writing at the end (O_APPEND)."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Any
 
 from agent.sim.ec25.bearers import (
     IPV6_DISALLOWED,
@@ -20,6 +18,7 @@ from agent.sim.ec25.bearers import (
     CarrierLink,
     network_refusal,
 )
+from agent.sim.ec25.clockwork import Clockwork
 from agent.sim.ec25.profile import Profile
 from agent.sim.ec25.radio import Measurement, Radio
 from agent.sim.ec25.sim_card import CardLock, SimCard
@@ -89,53 +88,11 @@ class Firmware:
         self.on_bearer: list[Callable[[BearerChange], None]] = []
         self._owner = owner
         self._carrier = carrier
-        self._jitter = random.Random(seed ^ 0xABCD)
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._outside: set[asyncio.Task[None]] = set()
+        self.clockwork = Clockwork(seed ^ 0xABCD, profile.jitter)
         self._registering: asyncio.TimerHandle | None = None
         self._powered_at = 0.0
         self._registered_at: float | None = None
         self._detached_at: float | None = None
-
-    # -- time
-
-    @property
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def after(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        """Call back after a time of this modem's own; forgotten when the power goes."""
-
-        def fire() -> None:
-            self._timers.discard(handle)
-            callback()
-
-        spread = self.profile.jitter
-        wait = seconds * self._jitter.uniform(1 - spread, 1 + spread) if seconds else 0
-        handle = asyncio.get_running_loop().call_later(wait, fire)
-        self._timers.add(handle)
-        return handle
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside; an error in it is an error of the emulator and reaches the loop's handler."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def spawn_outside(self, work: Coroutine[Any, Any, None]) -> None:
-        """`spawn` for what outlives the power: a reboot."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._outside.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._outside.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "emulated modem failed", "exception": error, "task": task}
-            )
 
     # -- power
 
@@ -146,16 +103,16 @@ class Firmware:
         self.error_format = 1
         self.registration_reports = dict.fromkeys(self.registration_reports, 0)
         self.packet_reports = False
-        self._powered_at = self._now
+        self._powered_at = self.clockwork.now
         self.sim.power_cycle()
-        self.after(self.profile.boot_seconds, self._booted)
+        self.clockwork.after(self.profile.boot_seconds, self._booted)
 
     def _booted(self) -> None:
         self.power = Power.ON
         self.urc("RDY")
         self.urc("+CFUN: 1")
         self._announce_sim()
-        self.after(self.profile.qmi_seconds, self._qmi_is_ready)
+        self.clockwork.after(self.profile.qmi_seconds, self._qmi_is_ready)
         self.evaluate()
 
     def _qmi_is_ready(self) -> None:
@@ -168,7 +125,7 @@ class Firmware:
         self.urc(f"+CPIN: {self.sim.lock.value}")
         self.urc("+QUSIM: 1")
         if self.sim.lock is CardLock.NONE:
-            self.after(self.profile.sim_seconds, self._phone_book_read)
+            self.clockwork.after(self.profile.sim_seconds, self._phone_book_read)
 
     def _phone_book_read(self) -> None:
         self.urc("+QIND: SMS DONE")
@@ -176,24 +133,19 @@ class Firmware:
 
     async def power_off(self) -> None:
         """Everything stops where it is."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
-        for task in tuple(self._tasks):
-            if task is not asyncio.current_task():
-                task.cancel()
+        self.clockwork.stop()
         self.power, self.qmi_ready = Power.OFF, False
         self._detach()
         await self.bearers.end_all(POWERED_DOWN, by_network=False)
 
     def reboot(self) -> None:
         """`AT+CFUN=1,1`."""
-        self.after(0.3, self._owner.reboot)
+        self.clockwork.after(0.3, self._owner.reboot)
 
     def shut_down(self) -> None:
         """`AT+QPOWD`."""
-        self.after(0.05, lambda: self.urc("POWERED DOWN"))
-        self.after(0.3, self._owner.power_off)
+        self.clockwork.after(0.05, lambda: self.urc("POWERED DOWN"))
+        self.clockwork.after(0.3, self._owner.power_off)
 
     # -- SIM
 
@@ -229,7 +181,7 @@ class Firmware:
     @property
     def operator(self) -> str | None:
         """The operator's name, once the modem knows it."""
-        if self._registered_at is None or self._now - self._registered_at < self.profile.operator_seconds:
+        if self._registered_at is None or self.clockwork.now - self._registered_at < self.profile.operator_seconds:
             return None
         return self.radio.cell.operator
 
@@ -237,7 +189,7 @@ class Firmware:
         """The signal now; None without radio or signal."""
         if self.functionality is not Functionality.FULL:
             return None
-        return self.radio.measure(self._now - self._powered_at)
+        return self.radio.measure(self.clockwork.now - self._powered_at)
 
     def set_functionality(self, functionality: Functionality) -> None:
         """`AT+CFUN` or the DMS operating mode."""
@@ -260,14 +212,13 @@ class Firmware:
             return
         if wanted in (Stat.HOME, Stat.DENIED):
             self._move(Stat.SEARCHING)
-            self._registering = self.after(self.profile.register_seconds, self._search_ended)
+            self._registering = self.clockwork.after(self.profile.register_seconds, self._search_ended)
         else:
             self._move(wanted)
 
     def _stop_searching(self) -> None:
         if self._registering is not None:
-            self._registering.cancel()
-            self._timers.discard(self._registering)
+            self.clockwork.forget(self._registering)
             self._registering = None
 
     def _search_ended(self) -> None:
@@ -284,14 +235,14 @@ class Firmware:
         if stat is self.stat:
             return
         if stat is Stat.HOME:
-            self.stat, self._registered_at = stat, self._now
-            self._carrier.attached(None if self._detached_at is None else self._now - self._detached_at)
+            self.stat, self._registered_at = stat, self.clockwork.now
+            self._carrier.attached(None if self._detached_at is None else self.clockwork.now - self._detached_at)
         else:
             was_registered = self.registered
             self.stat = stat
             if was_registered:
                 self._detach()
-                self.spawn(self.bearers.end_all(NO_SERVICE, by_network=False))
+                self.clockwork.spawn(self.bearers.end_all(NO_SERVICE, by_network=False))
         for name, mode in self.registration_reports.items():
             if mode:
                 self.urc(f"{name}: {self.registration_text(mode)}")
@@ -299,7 +250,7 @@ class Firmware:
     def _detach(self) -> None:
         self._stop_searching()
         if self._registered_at is not None:
-            self._registered_at, self._detached_at = None, self._now
+            self._registered_at, self._detached_at = None, self.clockwork.now
         if self.power is Power.OFF:
             self.stat = Stat.IDLE
 
@@ -329,7 +280,7 @@ class Firmware:
 
     def drop(self) -> None:
         """The network ends every bearer."""
-        self.spawn(self.bearers.end_all(RELEASED, by_network=True))
+        self.clockwork.spawn(self.bearers.end_all(RELEASED, by_network=True))
 
     def _bearer_changed(self, change: BearerChange) -> None:
         if change.by_network and self.packet_reports:

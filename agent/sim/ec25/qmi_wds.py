@@ -91,7 +91,7 @@ class Wds:
     def forget(self, client: int) -> None:
         """The client id was given back."""
         self._families.pop(client, None)
-        self._firmware.spawn(self._firmware.bearers.release(client))
+        self._firmware.clockwork.spawn(self._firmware.bearers.release(client))
 
     def _accept(self, _: Request, answer: Answer) -> None:
         answer((), 0)
@@ -111,7 +111,7 @@ class Wds:
     def _start(self, request: Request, answer: Answer) -> None:
         if family := request.tlvs.get(0x19):
             self._families[request.client] = 6 if family[0] == 6 else 4
-        self._firmware.spawn(self._start_later(request, answer))
+        self._firmware.clockwork.spawn(self._start_later(request, answer))
 
     async def _start_later(self, request: Request, answer: Answer) -> None:
         family = self.family_of(request.client)
@@ -131,7 +131,7 @@ class Wds:
         if len(wanted) != 4:
             answer((), QmiFault.MISSING_ARGUMENT)
             return
-        self._firmware.spawn(self._stop_later(request.client, int.from_bytes(wanted, "little"), answer))
+        self._firmware.clockwork.spawn(self._stop_later(request.client, int.from_bytes(wanted, "little"), answer))
 
     async def _stop_later(self, client: int, handle: int, answer: Answer) -> None:
         if handle == _EVERY_HANDLE:

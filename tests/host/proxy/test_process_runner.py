@@ -38,11 +38,16 @@ def _no_leftovers() -> Iterator[None]:
 
 
 @pytest.fixture
-def make(open_folder: Path) -> Callable[..., ProcessUnits]:
-    def make_units(*command: str) -> ProcessUnits:
-        return ProcessUnits(command, config_dir=open_folder, state_dir=open_folder / "run")
+def make(open_folder: Path) -> Iterator[Callable[..., ProcessUnits]]:
+    made: list[ProcessUnits] = []
 
-    return make_units
+    def make_units(*command: str) -> ProcessUnits:
+        made.append(ProcessUnits(command, config_dir=open_folder, state_dir=open_folder / "run"))
+        return made[-1]
+
+    yield make_units
+    for units in made:
+        units.stop(SERIAL, soon())
 
 
 def soon() -> Deadline:
@@ -66,9 +71,9 @@ def the_process(uid: int = UID) -> ProcessIdentity:
 
 
 def test_it_runs_under_its_uid_in_a_session_of_its_own(make: Callable[..., ProcessUnits]) -> None:
-    units = make(*SLEEPER, "{config}")
+    units = make("/bin/sh", "-c", "exec /bin/sleep 1000")
     assert units.state(SERIAL) is UnitState.INACTIVE
-    make("/bin/sh", "-c", "exec /bin/sleep 1000").start(SERIAL, UID, soon())
+    units.start(SERIAL, UID, soon())
     process = the_process()
     status = status_of(process.pid)
     assert status["Uid"] == status["Gid"] == [str(UID)] * 4
