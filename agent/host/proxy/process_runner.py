@@ -199,11 +199,14 @@ class ProcessUnits:
 def _end_strays(uid: int, deadline: Deadline) -> None:
     """End what runs under an instance's uid without a record: left by an agent that was killed while it started it.
 
-    A second instance would silently share the clients of the first one (SO_REUSEPORT).
+    A second instance would silently share the clients of the first one (SO_REUSEPORT). Another agent's instances,
+    in another network namespace, are none of this one's business.
     """
     if uid == os.geteuid():
         return
     for identity in find_processes(uid):
+        if not identity.shares_network:
+            continue
         identity.signal(signal.SIGKILL)
         if not identity.wait(deadline.earlier(KILL_SECONDS)):
             raise DeadlineExceeded(f"process {identity.pid} of uid {uid} does not end")

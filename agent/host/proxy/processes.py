@@ -41,6 +41,16 @@ class ProcessIdentity:
     def alive(self) -> bool:
         return ProcessIdentity.of(self.pid) == self
 
+    @property
+    def shares_network(self) -> bool:
+        """Whether it is in the calling thread's network namespace; False when it is gone."""
+        try:
+            return Path(f"/proc/{self.pid}/ns/net").stat().st_ino == Path("/proc/thread-self/ns/net").stat().st_ino
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        except OSError as error:
+            raise TransientError(f"process {self.pid}: {error}") from error
+
     def signal(self, number: signal.Signals) -> bool:
         """Send the signal; False when the process is gone."""
         with self._opened() as descriptor:

@@ -31,7 +31,7 @@ STRANGER = "192.0.2.200"
 ORIGIN = "203.0.113.10"
 ORIGIN6 = "2001:db8:3::10"
 RESOLVER = "203.0.113.53"
-UID = 70_000
+UID = 76_000
 PROGRAMS = ("3proxy", "stand-in")
 NAMES = {
     "origin.test": ORIGIN,

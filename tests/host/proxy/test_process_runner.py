@@ -23,7 +23,7 @@ from agent.modem.model import UnitState
 pytestmark = pytest.mark.root
 
 SERIAL = Serial("867698040000029")
-UID = 71_000
+UID = 76_100
 SLEEPER = ("/bin/sleep", "1000")
 STUBBORN = ("/bin/sh", "-c", "trap '' TERM; while :; do /bin/sleep 0.05; done")
 
@@ -139,6 +139,17 @@ def test_what_an_agent_started_but_did_not_note_is_ended_first(make: Callable[..
     assert stray.wait(timeout=5) == -signal.SIGKILL
     the_process()
     units.stop(SERIAL, soon())
+
+
+def test_another_networks_instance_of_the_same_uid_is_left_alone(make: Callable[..., ProcessUnits]) -> None:
+    elsewhere = subprocess.Popen(["unshare", "--net", "setpriv", f"--reuid={UID}", "/bin/sleep", "1000"])
+    other = the_process()
+    units = make("/bin/sh", "-c", "exec /bin/sleep 999")
+    units.start(SERIAL, UID, soon())
+    assert other.alive
+    assert len(find_processes(UID)) == 2
+    elsewhere.kill()
+    elsewhere.wait(timeout=5)
 
 
 def test_one_that_ends_by_itself_has_failed(make: Callable[..., ProcessUnits]) -> None:
