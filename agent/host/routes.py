@@ -49,7 +49,9 @@ _TABLE_BYTE = HEADER.size + 4
 _ROUTE_ATTRIBUTES = frozenset(
     {"RTA_TABLE", "RTA_OIF", "RTA_PREFSRC", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF"}
 )
-_RULE_ATTRIBUTES = frozenset({"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_UID_RANGE", "FRA_SUPPRESS_PREFIXLEN"})
+_RULE_ATTRIBUTES = frozenset(
+    {"FRA_TABLE", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_UID_RANGE", "FRA_SRC", "FRA_SUPPRESS_PREFIXLEN"}
+)
 _ALREADY_THERE = (0, errno.EEXIST)
 _ALREADY_GONE = (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
 
@@ -173,20 +175,24 @@ def _parse_rule(family: int, message: Any) -> Rule:
     attributes = dict(message["attrs"])
     plain = (
         message["action"] == FR_ACT_TO_TBL
-        and not (message["src_len"] or message["dst_len"] or message["tos"])
+        and not (message["dst_len"] or message["tos"])
         and not message["flags"] & FIB_RULE_INVERT
         and attributes.keys() <= _RULE_ATTRIBUTES
     )
     suppressed = attributes.get("FRA_SUPPRESS_PREFIXLEN", NO_SUPPRESSION)
     uid = _single_uid(attributes.get("FRA_UID_RANGE"))
-    if uid is not None and not (plain and suppressed == NO_SUPPRESSION):
-        uid = -uid
-    elif uid is None and not (plain and suppressed == 0 and "FRA_UID_RANGE" not in attributes):
-        uid = NO_UID
+    source = _address(attributes.get("FRA_SRC"))
+    whole_source = source is not None and message["src_len"] == source.max_prefixlen
+    by_uid = uid is not None and source is None and suppressed == NO_SUPPRESSION
+    by_source = whole_source and "FRA_UID_RANGE" not in attributes and suppressed == NO_SUPPRESSION
+    of_host = uid is None and source is None and suppressed == 0 and "FRA_UID_RANGE" not in attributes
+    if not (plain and (by_uid or by_source or of_host)):
+        uid, source = -uid if uid is not None else NO_UID, None
     return Rule(
         family=family,
         priority=attributes.get("FRA_PRIORITY", 0),
         uid=uid,
+        source=source,
         table=attributes.get("FRA_TABLE", message["table"]),
     )
 
@@ -229,6 +235,8 @@ def _rule_request(rule: Rule) -> Request:
     ]
     if rule.uid is not None:
         attributes.append(("FRA_UID_RANGE", f"{rule.uid}:{rule.uid}"))
+    elif rule.source is not None:
+        attributes.append(("FRA_SRC", str(rule.source)))
     else:
         attributes.append(("FRA_SUPPRESS_PREFIXLEN", 0))
     return Request.encode(
@@ -239,6 +247,7 @@ def _rule_request(rule: Rule) -> Request:
         family=FAMILY_OF[rule.family],
         action=FR_ACT_TO_TBL,
         table=_table_byte(rule.table),
+        src_len=rule.source.max_prefixlen if rule.source is not None else 0,
     )
 
 
@@ -270,8 +279,8 @@ def _table_byte(table: int) -> int:
     return table if table <= 255 else TABLE_BY_ATTRIBUTE
 
 
-def _rule_order(rule: Rule) -> tuple[int, int, int, int]:
-    return (rule.family, rule.priority, -1 if rule.uid is None else rule.uid, rule.table)
+def _rule_order(rule: Rule) -> tuple[int, int, int, int, str]:
+    return (rule.family, rule.priority, -1 if rule.uid is None else rule.uid, rule.table, str(rule.source or ""))
 
 
 def _check(what: str, codes: list[int], fine: tuple[int, ...]) -> None:

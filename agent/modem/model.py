@@ -222,15 +222,16 @@ class LinkState:
     tx_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A policy routing rule: what `uid` originates looks in `table`. uid None: the host's own rule, which looks in
-    the main table for everything but its default routes (`suppress_prefixlength 0`)."""
+    """A policy routing rule: what `uid` originates, or what comes from `source`, looks in `table`. Neither: the host's
+    own rule, which looks in the main table for everything but its default routes (`suppress_prefixlength 0`)."""
 
     family: int
     """4 or 6"""
     priority: int
-    uid: int | None
+    uid: int | None = None
+    source: Address | None = None
     table: int
 
 

@@ -383,10 +383,11 @@ def _opening_actions(
 ) -> tuple[Action, ...]:
     """The bearer's own route, and the removal of everything that does not belong."""
     link_index = observed.link.index if observed.link is not None else None
-    wanted_rules = modem_rules(allocation, desired.rule_priority)
+    wanted_rules = modem_rules(allocation, desired.rule_priority, usable_bearer(observed) if observed.link else None)
     wanted_routes = modem_routes(allocation, usable_bearer(observed), link_index)
     found = observed.routing
     changes = ApplyRouting(
+        add_rules=wanted_rules - found.rules - closing.add_rules,
         add_routes=wanted_routes - found.routes - closing.add_routes,
         delete_rules=found.rules - wanted_rules,
         delete_routes=found.routes - wanted_routes,

@@ -12,6 +12,7 @@ HOST_RULE_PRIORITY = 50
 LINK_METRIC = 10
 """Named, since the kernel's own default differs between the families (0 and 1024)."""
 UNREACHABLE_METRIC = 9999
+SOURCE_RULE_OFFSET = 1000
 FAMILIES = (4, 6)
 
 
@@ -28,11 +29,25 @@ def host_rules() -> frozenset[Rule]:
     )
 
 
-def modem_rules(allocation: Allocation, priority: int) -> frozenset[Rule]:
-    """Everything the modem's uid originates looks in the modem's table, whatever the family."""
-    return frozenset(
-        Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES
-    )
+def modem_rules(allocation: Allocation, priority: int, bearer: Bearer | None = None) -> frozenset[Rule]:
+    """Everything the modem's uid originates looks in the modem's table, whatever the family; and, after all uid rules,
+    everything that comes from the bearer's addresses.
+
+    The latter is for what the kernel itself sends (an ICMP error, a TCP reset for a socket that is gone): it has no uid,
+    and would leave by the host's uplink. It also lets the reverse path filter find the modem's link. It comes last
+    because two modems may have one address."""
+    rules = {Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES}
+    for settings in bearer.settings if bearer is not None else ():
+        address = settings.interface.ip
+        rules.add(
+            Rule(
+                family=address.version,
+                priority=priority + SOURCE_RULE_OFFSET,
+                source=address,
+                table=allocation.table,
+            )
+        )
+    return frozenset(rules)
 
 
 def modem_routes(allocation: Allocation, bearer: Bearer | None, link_index: int | None) -> frozenset[Route]:

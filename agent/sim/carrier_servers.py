@@ -69,7 +69,7 @@ class UdpServer:
 
 
 def answer_dns(query: bytes, source: str) -> tuple[bytes | None, str]:
-    """(answer, name asked for). Every name has an address; `whoami.test` is the caller's, `*.invalid` is none."""
+    """(answer, name asked for). Every name has an address; `myself.test` is the caller's, `*.invalid` is none."""
     try:
         asked = dns.message.from_wire(query)
     except dns.exception.DNSException:
@@ -83,7 +83,7 @@ def answer_dns(query: bytes, source: str) -> tuple[bytes | None, str]:
     found: list[str] = []
     if name == "invalid" or name.endswith(".invalid"):
         answer.set_rcode(dns.rcode.NXDOMAIN)
-    elif name == "whoami.test":
+    elif name == "myself.test":
         wanted = {"A": ":" not in source, "AAAA": ":" in source}.get(kind, False)
         found = [source] if wanted else [f'"{source}"'] if kind == "TXT" else []
     elif kind == "A":

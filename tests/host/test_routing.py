@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_NEWRULE
@@ -16,7 +16,7 @@ from agent.core.errors import TransientError
 from agent.host.netlink import NetlinkChannel
 from agent.host.routes import NO_LINK, NO_UID, NetlinkRouting
 from agent.modem.actions import ApplyRouting
-from agent.modem.model import Allocation, Route, RoutingState, Rule
+from agent.modem.model import Allocation, Bearer, DataSession, IpSettings, Route, RoutingState, Rule
 from agent.modem.routing import MAIN_TABLE, UNREACHABLE_METRIC, host_rules, modem_routes, modem_rules
 from tests.host.netns import fresh_namespace, ip, link_index, needs_root, peer, write_sysctl
 
@@ -348,3 +348,18 @@ def test_a_closed_channel_says_so(routing: NetlinkRouting) -> None:
 def test_the_metric_of_the_fallback_is_above_any_link_route() -> None:
     assert UNREACHABLE_METRIC > METRIC
     assert {rule.uid for rule in host_rules()} == {None}
+
+
+def test_what_comes_from_the_bearers_address_looks_in_the_modems_table(routing: NetlinkRouting) -> None:
+    bearer = Bearer(
+        session=DataSession(client_id=1, packet_data_handle=1),
+        ipv4=IpSettings(interface=ip_interface("10.64.0.5/30")),
+        ipv6=IpSettings(interface=ip_interface("2001:db8::5/64")),
+    )
+    rules = modem_rules(ALLOCATION, PRIORITY, bearer)
+    routing.apply(ApplyRouting(add_rules=rules))
+    assert routing.observe(ALLOCATION, None).rules == rules
+    assert f"from 10.64.0.5 lookup {ALLOCATION.table}" in ip("-4", "rule")
+    gone = rules - modem_rules(ALLOCATION, PRIORITY)
+    routing.apply(ApplyRouting(delete_rules=gone))
+    assert routing.observe(ALLOCATION, None).rules == modem_rules(ALLOCATION, PRIORITY)

@@ -98,13 +98,13 @@ def test_traffic_goes_through_the_modem_and_tells_its_address(farm: Farm, modem:
     told = json.loads(output(farm, "curl", "-s", "--max-time", "5", "http://198.51.100.1/who"))
     assert told == {"address": address, "modem": modem.modem, "server": "198.51.100.1", "path": "/who"}
     resolver = f"10.112.{modem.modem}.53"
-    assert output(farm, "dig", "+short", f"@{resolver}", "whoami.test").strip() == address
+    assert output(farm, "dig", "+short", f"@{resolver}", "myself.test").strip() == address
     assert output(
         farm, "curl", "-s", "http://198.51.100.9/bytes/300000", "-o", "/dev/null", "-w", "%{size_download}"
     ) == ("300000")
     log = farm.carrier_log(modem.modem)
     assert (
-        CarrierEvent(kind="dns", source=address, destination=resolver, destination_port=53, detail="whoami.test") in log
+        CarrierEvent(kind="dns", source=address, destination=resolver, destination_port=53, detail="myself.test") in log
     )
     assert [event.detail for event in log if event.kind == "http"] == ["/who", "/bytes/300000"]
     counted = qmicli(farm, modem.qmi_node, "--wds-get-packet-statistics")

@@ -116,8 +116,8 @@ def test_resolver_answers_every_name_and_tells_the_caller_its_address() -> None:
         assert heard == name
         return dns.message.from_wire(wire)
 
-    assert ask("whoami.test", "A", "10.64.1.2").answer[0][0].to_text() == "10.64.1.2"
-    assert ask("whoami.test", "TXT", "10.64.1.2").answer[0][0].to_text() == '"10.64.1.2"'
+    assert ask("myself.test", "A", "10.64.1.2").answer[0][0].to_text() == "10.64.1.2"
+    assert ask("myself.test", "TXT", "10.64.1.2").answer[0][0].to_text() == '"10.64.1.2"'
     assert ask("example.org", "A", "10.64.1.2").answer[0][0].to_text().startswith("198.51.100.")
     assert ask("example.org", "AAAA", "10.64.1.2").answer == []
     assert ask("no.invalid", "A", "10.64.1.2").rcode() == dns.rcode.NXDOMAIN

@@ -75,7 +75,11 @@ class ProxyInstances:
             raise TransientError(f"configuration of proxy {serial}: {error}") from error
 
     def start(self, serial: Serial, uid: int) -> None:
-        """Start the instance and wait until it listens."""
+        """Start the instance and wait until it listens. One that runs already is restarted: what it has read is not
+        known."""
+        if self._units.state(serial) is UnitState.ACTIVE:
+            self.restart(serial, uid)
+            return
         text, service = self._written(serial)
         deadline = Deadline.after(UNIT_SECONDS)
         self._units.start(serial, uid, deadline)
