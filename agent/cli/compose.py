@@ -61,6 +61,7 @@ def conduct_of(settings: Settings) -> Conduct:
             recovery_wait_most_seconds=health.recovery_wait_most_seconds,
             quarantine_score=health.quarantine_score,
             score_half_life_seconds=health.score_half_life_seconds,
+            port_power=bool(health.port_power_command),
             failure_spacing_seconds=min(5.0, health.interval_seconds / 2),
         ),
     )
@@ -173,7 +174,7 @@ def machine_of(settings: Settings, own: HostAddresses, recorder: Recorder, wishe
         ),
         renderer=ThreeProxyRenderer(),
         prober=SocketProber(settings.health.probe_name, ip_address(target.strip("[]")), int(port)),
-        usb=SysfsUsbBus(),
+        usb=SysfsUsbBus(power_command=settings.health.port_power_command),
         device_links=DeviceLinkDirectory(agent.device_dir),
         sessions=FileSessionMemory(agent.run_dir),
         pins=FilePinMemory(agent.state_dir),

@@ -303,6 +303,8 @@ class Observed:
     configuration: ModemConfiguration = ModemConfiguration()
     sim: Sim | None = None
     cell: Cell = Cell()
+    control_answers: bool = True
+    """False when the QMI port was asked for the bearer and did not answer: nothing is known of the bearer then."""
     bearer: Bearer | None = None
     stray_sessions: tuple[DataSession, ...] = ()
     """Sessions remembered from before whose bearer is gone: their client ids must be given back."""

@@ -71,7 +71,14 @@ class Observer:
         responsive = at is not None and self._answers(at)
         if not responsive:
             self.forget()
-        bearer, stray = self._observe_bearer(desired.serial, hardware)
+        control_answers = True
+        bearer: Bearer | None = None
+        stray: tuple[DataSession, ...] = ()
+        try:
+            bearer, stray = self._observe_bearer(desired.serial, hardware)
+        except (TransientError, DeviceError) as error:
+            logger.warning("bearer cannot be seen", extra={"MODEM": desired.serial, "ERROR": str(error)})
+            control_answers = False
         link = self._observe_link(hardware)
         routing = self._observe_routing(desired, link)
         modem = at if responsive else None
@@ -83,6 +90,7 @@ class Observer:
             configuration=self._observe_configuration(modem),
             sim=sim,
             cell=self._observe_cell(modem, sim),
+            control_answers=control_answers,
             bearer=bearer,
             stray_sessions=stray,
             link=link,

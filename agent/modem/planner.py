@@ -151,7 +151,7 @@ def _modem_step(observed: Observed, intent: Intent) -> _Step:
             verdict=Verdict.PENDING,
             mildest=RecoveryStep.RESET_USB,
         )
-    for stage in (_configuration_step, _sim_step, _registration_step, _bearer_step):
+    for stage in (_configuration_step, _sim_step, _control_step, _registration_step, _bearer_step):
         step = stage(observed, observed.hardware, intent)
         if step is not None:
             return step
@@ -239,6 +239,19 @@ def _sim_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Step |
 
 def _blocked(reason: str) -> _Step:
     return _Step(actions=(), state=ModemState.SIM_BLOCKED, reason=reason, verdict=Verdict.BLOCKED)
+
+
+def _control_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Step | None:
+    del hardware, intent
+    if observed.control_answers:
+        return None
+    return _Step(
+        actions=(),
+        state=ModemState.DEGRADED,
+        reason="the QMI port does not answer",
+        verdict=Verdict.FAILED,
+        mildest=RecoveryStep.RESET_USB,
+    )
 
 
 def _registration_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Step | None:
@@ -331,8 +344,12 @@ def _service_actions(observed: Observed, intent: Intent) -> tuple[Action, ...]:
     if allocation is None:
         return ()
     closing = _closing_changes(observed, intent.desired, allocation)
+    closed = () if closing == ApplyRouting() else (closing,)
+    if not observed.control_answers:
+        # What the link and its route should be is not known: they are left as they are.
+        return (*closed, *_proxy_actions(observed, intent))
     return (
-        *(() if closing == ApplyRouting() else (closing,)),
+        *closed,
         *_link_actions(observed, intent.desired),
         *_opening_actions(observed, intent.desired, allocation, closing),
         *_proxy_actions(observed, intent),

@@ -231,6 +231,20 @@ def test_a_modem_that_refuses_qmi_mode_is_not_switched_over_and_over() -> None:
     assert again.state is ModemState.DEGRADED
 
 
+def test_a_mute_control_port_changes_nothing_of_what_serves_and_is_helped_over_the_bus() -> None:
+    world = World()
+    converge(world, desired())
+    health = Health()
+    steps: list[act.Action] = []
+    for number in range(12):
+        mute = replace(world.observe(), control_answers=False, bearer=None)
+        decided = plan(mute, world.intent(desired()), health, number * 15.0)
+        health = decided.health
+        steps.extend(decided.actions)
+    assert steps[0] == act.Recover(step=act.RecoveryStep.RESET_USB)
+    assert all(isinstance(step, act.Recover) for step in steps)
+
+
 def test_a_disabled_modem_loses_its_proxy_before_its_rules() -> None:
     world = World()
     converge(world, desired())

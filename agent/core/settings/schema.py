@@ -207,6 +207,10 @@ class HealthSettings(Section):
     recovery_wait_most_seconds: PositiveSeconds = Field(
         default=900.0, description="Longest wait between two recovery steps."
     )
+    port_power_command: tuple[str, ...] = Field(
+        (),
+        description="Program and arguments that switch a USB port's power off and on; the slot is added at the end.",
+    )
     quarantine_score: float = Field(
         default=5.0, gt=0, description="Recovery steps, decaying, after which a modem is quarantined."
     )
