@@ -13,8 +13,9 @@ from agent.modem.actions import Action
 from agent.modem.at.redaction import redact
 from agent.modem.model import DataSession, Desired, Hardware, IpSettings, ModemState, Observed, Route, Rule
 from agent.modem.observer import proxy_is_up
-from agent.modem.planner import Plan, alternative_name
+from agent.modem.planner import Plan
 from agent.modem.ports import LogEntry, ModemReport, Recorder
+from agent.modem.service import alternative_name
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ def modem_rules(allocation: Allocation, priority: int, bearer: Bearer | None = N
     """Everything the modem's uid originates looks in the modem's table, whatever the family; and, after all uid rules,
     everything that comes from the bearer's addresses.
 
-    The latter is for what the kernel itself sends (an ICMP error, a TCP reset for a socket that is gone): it has no uid,
+    The latter is for what the kernel itself sends (an ICMP error, a TCP reset for a lost socket): it has no uid,
     and would leave by the host's uplink. It also lets the reverse path filter find the modem's link. It comes last
     because two modems may have one address."""
     rules = {Rule(family=family, priority=priority, uid=allocation.uid, table=allocation.table) for family in FAMILIES}

@@ -33,9 +33,10 @@ from agent.modem.model import (
     SimState,
     UnitState,
 )
-from agent.modem.planner import Intent, alternative_name
+from agent.modem.planner import Intent
 from agent.modem.proxying import configuration_digest
 from agent.modem.routing import wanted_reverse_path_filter
+from agent.modem.service import alternative_name
 
 SERIAL = Serial("867584012345678")
 ALLOCATION = Allocation(tcp_port=3130, uid=70_002, table=20_002)
