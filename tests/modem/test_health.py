@@ -51,7 +51,8 @@ def test_being_on_the_way_up_is_no_failure_until_the_grace_time_is_over() -> Non
 
 
 def test_the_wait_between_steps_grows_and_keeps_the_minimum_uptime() -> None:
-    health, now, at = Health(), 0.0, []
+    at: list[float] = []
+    health, now = Health(), 0.0
     policy = replace(POLICY, quarantine_score=1000.0)
     while len(at) < 7:
         health = observe_verdict(health, Verdict.FAILED, now, policy)

@@ -208,7 +208,7 @@ class HealthSettings(Section):
         default=900.0, description="Longest wait between two recovery steps."
     )
     port_power_command: tuple[str, ...] = Field(
-        (),
+        default=(),
         description="Program and arguments that switch a USB port's power off and on; the slot is added at the end.",
     )
     quarantine_score: float = Field(
