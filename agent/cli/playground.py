@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -93,6 +94,14 @@ class Playground:
         """The settings file."""
         return self.directory / "lastmile.toml"
 
+    @property
+    def proxy_config_dir(self) -> Path:
+        """Where the proxies' configurations are, as the farm sees it: the real 3proxy reads its own under its modem's
+        uid, so a folder that is closed to others (below /root) will not do; then it is the farm's own /run."""
+        folders = (self.directory, *self.directory.parents)
+        open_to_all = all(folder.stat().st_mode & stat.S_IXOTH for folder in folders if folder.exists())
+        return self.directory / "3proxy" if open_to_all else Path("/run/lastmile/3proxy")
+
     def write_settings(self) -> None:
         """Write the settings file anew, with `overrides` on top of what the farm needs."""
         info = self.farm.info
@@ -109,7 +118,7 @@ class Playground:
                 "allow": [f"{info.client_address}/32"],
                 "runner": "process",
                 "command": proxy_command(),
-                "config_dir": str(self.directory / "3proxy"),
+                "config_dir": str(self.proxy_config_dir),
             },
             "health": {"probe_target": PROBE_TARGET, "probe_name": PROBE_NAME, "interval_seconds": 10.0},
             "web": {"tcp_port": self.web_tcp_port},
