@@ -86,6 +86,7 @@ class Emulation:
                 name=self._name,
                 pid=self._pid,
                 mount_namespace=f"/proc/{self._pid}/task/{host.mounts.thread_id}/ns/mnt",
+                root=f"/proc/{self._pid}/task/{host.mounts.thread_id}/root",
                 network_namespace=str(host.namespace.path),
                 host_address=host.address,
                 client_address=host.client_address,

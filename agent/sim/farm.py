@@ -134,6 +134,7 @@ class FarmClient:
             "nsenter",
             f"--net={self.info.network_namespace}",
             f"--mount={self.info.mount_namespace}",
+            f"--root={self.info.root}",
             "--",
             "env",
             f"--chdir={directory or Path.cwd()}",

@@ -61,10 +61,25 @@ def _mount_dev() -> None:
         Path("/dev", name).symlink_to(target)
 
 
+def _stop_propagating() -> None:
+    """Let no mount of this namespace reach the host's. In a chroot, whose `/` need not be a mount, that is said of the
+    namespace's own root, which joining the namespace leads to; then the thread goes back into its chroot."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    own = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    try:
+        kernel.setns(own, kernel.CLONE_NEWNS)
+        kernel.mount("none", "/", flags=kernel.MS_SLAVE | kernel.MS_REC)
+        os.fchdir(root)
+        os.chroot(".")
+    finally:
+        os.close(own)
+        os.close(root)
+
+
 def enter_new_machine(sys: Path, udev: Path) -> None:
     """Give the calling thread a mount namespace whose /sys is `sys` and /run/udev `udev`, and a new /dev and /run."""
     kernel.unshare(kernel.CLONE_NEWNS)
-    kernel.mount("none", "/", flags=kernel.MS_SLAVE | kernel.MS_REC)
+    _stop_propagating()
     kernel.mount(str(sys), "/sys", flags=kernel.MS_BIND)
     _mount_run(udev)
     _mount_dev()

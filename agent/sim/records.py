@@ -58,7 +58,8 @@ class FarmInfo:
     name: str
     pid: int
     mount_namespace: str
-    """Path for nsenter; valid while the farm process lives."""
+    root: str
+    """Paths for nsenter, valid while the farm process lives; `root` is `/` unless the farm runs in a chroot."""
     network_namespace: str
     host_address: str
     """The farm's address on its LAN: its proxies listen here."""
