@@ -18,6 +18,13 @@ logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 
+CODES = {
+    # Python 3.13 renamed these with RFC 9110; clients see one name whatever runs.
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "content_too_large",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "uri_too_long",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "unprocessable_content",
+}
+
 
 class ApiError(Exception):
     """A request that cannot be answered as asked; `code` is for programs, `message` for people."""
@@ -60,7 +67,7 @@ def handle_errors(app: Flask) -> None:
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    code = HTTPStatus(status).name.lower()
+    code = CODES.get(status) or HTTPStatus(status).name.lower()
     message = error.description or HTTPStatus(status).phrase
     headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
     return render_error(ApiError(status, code, message, headers=headers))

@@ -150,7 +150,7 @@ class TestErrors:
         form = client.post(f"/api/modems/{MODEM}/disable", headers=operator, data={"a": "b"})
         assert form.status_code == 415
         large = client.post(path, headers=operator, json={"at": "A" * BODY_BYTES_MOST})
-        assert (large.status_code, large.get_json()["error"]["code"]) == (413, "request_entity_too_large")
+        assert (large.status_code, large.get_json()["error"]["code"]) == (413, "content_too_large")
         broken = client.post(path, headers=operator, data=b'{"at": ', content_type="application/json")
         assert (broken.status_code, broken.get_json()["error"]["code"]) == (400, "bad_request")
 

@@ -166,7 +166,7 @@ def test_a_large_body_is_refused(server: Server, url: str) -> None:
         timeout=10,
     )
     assert response.status_code == 413
-    assert response.json()["error"]["code"] == "request_entity_too_large"
+    assert response.json()["error"]["code"] == "content_too_large"
 
 
 def test_a_taken_tcp_port_is_the_operators_to_free(url: str) -> None:
