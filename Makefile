@@ -7,22 +7,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODEMS ?= 5
 APT_BUILD := python3 python3-venv python3-dev gcc libsystemd-dev pkg-config libudev1
-APT_RUN := postgresql-15 libqmi-utils iproute2 util-linux procps
-APT_TEST := umockdev nftables systemd-container dbus
+APT_RUN := postgresql-15|postgresql libqmi-utils iproute2 util-linux curl
+APT_TEST := bind9-dnsutils dbus nftables procps systemd-container udev umockdev
 
+.SECONDARY:
 .PHONY: help demo test check bench clean format lock docs
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.apt-%: packaging/apt-get-missing
 	@mkdir -p $(VENV)
-	packaging/apt-get-missing $(APT_BUILD) $(APT_RUN) $(if $(filter test,$*),$(APT_TEST))
+	@packaging/apt-get-missing $(patsubst %,'%',$(APT_BUILD) $(APT_RUN) $(if $(filter test,$*),$(APT_TEST)))
 	@touch $@
 
 $(VENV)/.installed-%: requirements-dev.lock pyproject.toml | $(VENV)/.apt-%
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Installing the Python packages into $(VENV) …"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to proxy, live
@@ -53,5 +55,6 @@ lock: ## renew the lock files (needs uv)
 	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --all-extras --group dev -o requirements-dev.lock
 
 clean: ## remove what the targets made
+	@if [ -d .demo ] && [ -x $(BIN)/lastmile ]; then $(BIN)/lastmile demo --purge; fi
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -118,7 +118,8 @@ class Daemon:
             must_stop=lambda: self._must_stop is not None,
         )
         supervision.install()
-        self._check_schema()
+        if self._check_schema():
+            self._claim_host()
         for name in supervision.loops:
             self._heartbeats.beat(name)
         self._recorder.start()
@@ -133,12 +134,27 @@ class Daemon:
         if self._must_stop is not None:
             raise self._must_stop
 
-    def _check_schema(self) -> None:
-        """Refuse a schema that is not ours; a database that is away is no reason not to look after the modems."""
+    def _check_schema(self) -> bool:
+        """Refuse a schema that is not ours; False when the database is away, which is no reason not to look after
+        the modems."""
         try:
             check_schema(self._settings.database.url.get_secret_value())
         except TransientError as error:
             logger.warning("starting without the database", extra={"ERROR": str(error)})
+            return False
+        return True
+
+    def _claim_host(self) -> None:
+        """Refuse to start beside another agent of this host before anything of it is touched."""
+        try:
+            self._announce()
+        except TransientError as error:
+            logger.warning("the host is claimed later", extra={"ERROR": str(error)})
+        except ConfigError:
+            self._presence.close()
+            self._database.close()
+            self._channel.close()
+            raise
 
     def _stop(self) -> None:
         self._stopping.set()

@@ -33,26 +33,49 @@ DIRECTORY = Path(".demo")
     help="Where the demo keeps its files.",
 )
 @click.option("--seconds", type=click.FloatRange(1, 86_400), help="Stop by itself after so long.")
-def command(modems: int, directory: Path, seconds: float | None) -> None:
+@click.option("--purge", is_flag=True, help="Only end and remove what a killed demo has left; keep the files.")
+def command(modems: int, directory: Path, seconds: float | None, purge: bool) -> None:
     """Run everything on emulated modems until Ctrl-C: from plug to proxy, and nothing is left behind."""
-    from agent.cli.playground import Playground, check_machine
+    from agent.cli.only_one import only_one
+    from agent.cli.playground import check_machine
 
     check_machine()
+    with only_one(NAME):
+        if purge:
+            _purge(directory.absolute())
+        else:
+            _run(modems, directory.absolute(), seconds)
+    click.echo(f"Everything is gone but the files in {directory}", err=True)
+
+
+def _purge(directory: Path) -> None:
+    from agent.cli.playground import Playground
+    from agent.sim.postgres import EmbeddedPostgres
+
+    if directory.exists():
+        Playground.purge(NAME, directory)
+        EmbeddedPostgres(directory / "postgres").stop()
+
+
+def _run(modems: int, directory: Path, seconds: float | None) -> None:
+    from agent.cli.playground import Playground
+
     stop = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame
         stop.set()
 
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, end)
     click.echo(f"Starting PostgreSQL and {modems} emulated modems …", err=True)
-    with Playground.create(NAME, directory.absolute(), modems=modems) as playground:
+    with Playground.create(NAME, directory, modems=modems) as playground:
         playground.start_agent()
         playground.start_web()
         _show(playground, modems, stop, seconds)
         click.echo("Stopping …", err=True)
-    click.echo("Everything is gone but the files in " + str(directory), err=True)
 
 
 def _show(playground: Playground, modems: int, stop: threading.Event, seconds: float | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ EPILOG = (
 @click.pass_context
 def lastmile(ctx: click.Context, config: Path | None) -> None:
     """Look after the last mile: LTE modems that serve as proxies."""
+    # A command says what went wrong once, in its error; `agent` and `web` start a log of their own.
+    logging.getLogger().addHandler(logging.NullHandler())
     ctx.obj = config
 
 

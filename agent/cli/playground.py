@@ -28,7 +28,7 @@ DATABASE = "lastmile"
 STOP_SECONDS = 20.0
 PROBE_TARGET = "198.51.100.1:443"
 PROBE_NAME = "whoami.test"
-PROGRAMS = ("ip", "nsenter", "qmicli")
+PROGRAMS = ("ip", "nsenter", "qmicli", "setpriv")
 
 Overrides = dict[str, dict[str, Any]]
 """{section: {key: value}} of the settings file."""
@@ -64,30 +64,34 @@ class Playground:
 
         Raises ConfigError when the machine lacks something, saying what."""
         check_machine()
+        cls.purge(name, directory)
+        server = postgres if postgres is not None else EmbeddedPostgres(directory / "postgres")
+        with contextlib.ExitStack() as undo:
+            if postgres is None:
+                undo.callback(server.stop)
+                server.start()
+            farm = Farm.create(name, directory / "farm", modems=modems, profile=profile)
+            undo.callback(farm.close)
+            playground = cls(
+                directory=directory,
+                farm=farm,
+                postgres=server,
+                url=url if url is not None else fresh_database(server),
+                overrides=overrides or {},
+                web_tcp_port=free_tcp_port(8080),
+                owns_postgres=postgres is None,
+            )
+            playground.write_settings()
+            undo.pop_all()
+        return playground
+
+    @staticmethod
+    def purge(name: str, directory: Path) -> None:
+        """Remove what a killed playground left but its logs and its database, whose server may still run."""
         directory.mkdir(parents=True, exist_ok=True)
         Farm.purge(name, directory / "farm")
         for left in ("run", "state", "3proxy"):
             shutil.rmtree(directory / left, ignore_errors=True)
-        server = postgres if postgres is not None else EmbeddedPostgres(directory / "postgres")
-        if postgres is None:
-            server.start()
-        try:
-            farm = Farm.create(name, directory / "farm", modems=modems, profile=profile)
-        except BaseException:
-            if postgres is None:
-                server.stop()
-            raise
-        playground = cls(
-            directory=directory,
-            farm=farm,
-            postgres=server,
-            url=url if url is not None else fresh_database(server),
-            overrides=overrides or {},
-            web_tcp_port=free_tcp_port(8080),
-            owns_postgres=postgres is None,
-        )
-        playground.write_settings()
-        return playground
 
     @property
     def config(self) -> Path:
@@ -145,7 +149,9 @@ class Playground:
 
     def start_web(self) -> subprocess.Popen[bytes]:
         """Start the web process on this host's loopback."""
-        self.web = self._spawn("web.log", [*lastmile(self.config), "web"])
+        # It is in no namespace of the farm, which would end it when this process is killed: the kernel tells it.
+        command = ["setpriv", "--pdeathsig", "TERM", "--", *lastmile(self.config), "web"]
+        self.web = self._spawn("web.log", command)
         return self.web
 
     def _spawn(self, log: str, command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +35,18 @@ _QUIET = {
 }
 
 
+@contextmanager
+def _names_locked() -> Iterator[None]:
+    """Keeps the farms of this machine from making and removing the mount of `NAMES` at once."""
+    descriptor = os.open(NAMES, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _share_names_directory() -> None:
-    NAMES.mkdir(parents=True, exist_ok=True)
     try:
         kernel.mount("none", NAMES, flags=kernel.MS_SHARED | kernel.MS_REC)
     except OSError:
@@ -71,8 +83,9 @@ class NetworkNamespace:
     @classmethod
     def create(cls, name: str, sysctl: dict[str, str] | None = None) -> NetworkNamespace:
         """Make the namespace; FileExistsError when the name is taken."""
-        _share_names_directory()
-        with ThreadPoolExecutor(1) as throw_away:
+        NAMES.mkdir(parents=True, exist_ok=True)
+        with _names_locked(), ThreadPoolExecutor(1) as throw_away:
+            _share_names_directory()
             throw_away.submit(_make, name, sysctl or {}).result()
         return cls(name)
 
@@ -91,13 +104,21 @@ def delete_name(name: str) -> None:
     path = NAMES / name
     if not path.exists():
         return
+    with _names_locked():
+        _unmount_if_mounted(path)
+        path.unlink()
+        if not any(NAMES.iterdir()):
+            # `ip netns` would leave this mount, which it and `_share_names_directory` make anew when there is none.
+            _unmount_if_mounted(NAMES)
+
+
+def _unmount_if_mounted(path: Path) -> None:
     try:
         kernel.unmount(path)
     except OSError as error:
-        # EINVAL: a name whose mount is already gone, as after a crash between the two steps.
+        # EINVAL: nothing is mounted there, as after a crash between the two steps of making or removing a name.
         if error.errno != errno.EINVAL:
             raise
-    path.unlink()
 
 
 def names_of(prefix: str) -> list[str]:

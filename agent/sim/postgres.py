@@ -130,6 +130,8 @@ class EmbeddedPostgres:
                     timeout=self._timeout_seconds + 10,
                     check=False,
                     cwd="/",
+                    # Ctrl-C is for whoever waits here: it must not leave half a cluster, or a server unknown to us.
+                    start_new_session=True,
                 )
             except subprocess.TimeoutExpired as exc:
                 raise TransientError(f"{program} took longer than {self._timeout_seconds:.0f} s") from exc

@@ -83,6 +83,14 @@ class TestHub:
         table.add(count=PAGE * 2 + 7)
         assert receive(hub.subscribe(3, None), PAGE * 2 + 4) == list(range(4, PAGE * 2 + 8))
 
+    def test_one_resumes_while_another_reads(self, hub: EventHub, table: Table) -> None:
+        table.add(count=4)
+        first = hub.subscribe(None, None)
+        table.add()
+        hub.wake()
+        assert receive(first, 1) == [5]
+        assert receive(hub.subscribe(2, None), 3) == [3, 4, 5]
+
     def test_one_modem_only(self, hub: EventHub, table: Table) -> None:
         subscription = hub.subscribe(0, MODEM)
         table.add(serial_of(2), 4)

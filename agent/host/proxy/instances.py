@@ -14,13 +14,15 @@ from agent.core.identifiers import Serial
 from agent.host.atomic import atomic_write, sync_directory
 from agent.host.proxy.directives import Network, Service
 from agent.host.proxy.hazards import refuse_hazards
-from agent.host.proxy.listeners import Listener, accepts_connections, find_listeners
+from agent.host.proxy.listeners import Answer, Listener, find_listeners, knock
 from agent.host.proxy.parser import parse
 from agent.host.proxy.units import UnitRunner
 from agent.modem.model import Address, ProxyState, UnitState
 from agent.modem.proxying import configuration_digest
 
-CONNECT_SECONDS = 1.0
+ANSWER_SECONDS = 3.0
+SILENT_MOST = 2
+"""Looks in a row without an answer after which an instance counts as hung: one may be due to a busy machine."""
 LISTEN_SECONDS = 5.0
 UNIT_SECONDS = 15.0
 _LOOK_SECONDS = 0.01
@@ -51,9 +53,10 @@ class ProxyInstances:
         self._state_dir = state_dir
         self._must_deny = must_deny
         self._closing = threading.Event()
+        self._silent: dict[Serial, int] = {}
 
     def observe(self, serial: Serial, listen: Address, tcp_port: int) -> ProxyState:
-        """What is on disk, what was loaded, and whether the instance's own socket takes a connection."""
+        """What is on disk, what was loaded, and whether the instance's own socket takes and serves a connection."""
         unit = self._units.state(serial)
         return ProxyState(
             configuration=_read(self._config(serial)),
@@ -61,7 +64,7 @@ class ProxyInstances:
             unit=unit,
             listening=unit is UnitState.ACTIVE
             and bool(self._listeners(serial, listen, tcp_port))
-            and accepts_connections(listen, tcp_port, CONNECT_SECONDS),
+            and self._serves(serial, listen, tcp_port),
         )
 
     def write(self, serial: Serial, uid: int, text: str) -> None:
@@ -133,6 +136,21 @@ class ProxyInstances:
     def close(self) -> None:
         """End every wait; the instances run on."""
         self._closing.set()
+
+    def _serves(self, serial: Serial, listen: Address, tcp_port: int) -> bool:
+        """Whether clients are taken; an instance that was silent in several looks in a row hangs."""
+        answer = knock(listen, tcp_port, ANSWER_SECONDS)
+        if answer is not Answer.SILENT:
+            self._silent.pop(serial, None)
+            return answer is Answer.SERVED
+        looks = self._silent.get(serial, 0) + 1
+        logger.warning("proxy does not answer", extra={"MODEM": serial, "LOOKS": looks})
+        if looks < SILENT_MOST:
+            self._silent[serial] = looks
+            return True
+        # Whatever runs after the restart starts with a clean slate.
+        self._silent.pop(serial, None)
+        return False
 
     def _written(self, serial: Serial) -> tuple[str, tuple[Address, int]]:
         """The text on disk and where it makes the instance listen."""

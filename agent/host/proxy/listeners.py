@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from agent.core.errors import TransientError
@@ -45,13 +46,31 @@ def find_listeners(address: Address, tcp_port: int) -> frozenset[Listener]:
     return frozenset(found)
 
 
-def accepts_connections(address: Address, tcp_port: int, timeout_seconds: float) -> bool:
-    """Whether a connection is taken within the time; it is closed at once."""
+class Answer(StrEnum):
+    """What becomes of a connection."""
+
+    REFUSED = "refused"
+    SILENT = "silent"
+    """Taken by the kernel at most: the process behind the socket does not move."""
+    SERVED = "served"
+
+
+def knock(address: Address, tcp_port: int, timeout_seconds: float) -> Answer:
+    """Connect, say at once that nothing will be said, and see whether the other side ends the connection in time.
+
+    The kernel completes connections also for a process that hangs; only a living one notices their end."""
     try:
-        socket.create_connection((str(address), tcp_port), timeout=timeout_seconds).close()
+        with socket.create_connection((str(address), tcp_port), timeout=timeout_seconds) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+    except TimeoutError:
+        return Answer.SILENT
+    except ConnectionResetError:
+        # Dropped, as for want of room: it lives.
+        return Answer.SERVED
     except OSError:
-        return False
-    return True
+        return Answer.REFUSED
+    return Answer.SERVED
 
 
 def _kernel_hex(address: Address) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class ThreeProxyRenderer:
             "nameservers": _once(resolvers)[:MOST_NAMESERVERS],
             "maximum_connections": policy.maximum_connections,
             "users": policy.users,
-            "denied": denied_networks(policy),
+            "denied": tuple(network_text(network) for network in denied_networks(policy)),
             "clients": _once(_networks(policy.allow)),
             "operations": list(Operation),
             "tcp_port": allocation.tcp_port,
@@ -79,6 +79,16 @@ class ThreeProxyRenderer:
             return self._template.render(values)
         except TemplateError as error:
             raise InvariantError(f"template {_TEMPLATE}: {error}") from error
+
+
+def network_text(network: Network) -> str:
+    """CIDR, the same under every Python: 3.13 began to write IPv4-mapped addresses with dots, and a text that changes
+    reloads every proxy."""
+    address = network.network_address
+    if not isinstance(address, IPv6Address) or address.ipv4_mapped is None:
+        return str(network)
+    high, low = divmod(int(address.ipv4_mapped), 1 << 16)
+    return f"::ffff:{high:x}:{low:x}/{network.prefixlen}"
 
 
 def denied_networks(policy: ProxyPolicy) -> tuple[Network, ...]:

@@ -123,6 +123,18 @@ def test_a_dead_one_does_not_listen_and_starts_again(proxy: RunningProxy) -> Non
     assert observed(proxy).listening
 
 
+def test_one_that_hangs_does_not_listen_once_that_is_certain(
+    proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.host.proxy.instances.ANSWER_SECONDS", 0.3)
+    proxy.start()
+    the_process().signal(signal.SIGSTOP)
+    assert [observed(proxy).listening for _ in range(2)] == [True, False]
+    monkeypatch.undo()
+    proxy.restart()
+    assert [observed(proxy).listening for _ in range(2)] == [True, True]
+
+
 def test_a_strangers_socket_is_not_ours(proxy: RunningProxy) -> None:
     def with_a_stranger() -> ProxyState:
         with socket.create_server((LISTEN, 3999)):
