@@ -116,7 +116,12 @@ def human_bytes(count: int) -> str:
 
 def age(moment: datetime, at: datetime | None = None) -> str:
     """How long ago, in one unit."""
-    seconds = max(0, int(((at or datetime.now(UTC)) - moment).total_seconds()))
+    return duration(((at or datetime.now(UTC)) - moment).total_seconds())
+
+
+def duration(length_seconds: float) -> str:
+    """7500 → 2 h"""
+    seconds = max(0, int(length_seconds))
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"

@@ -12,7 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -142,9 +142,12 @@ class Playground:
             [*lastmile(self.config), *arguments], check=check, capture_output=True, text=True, timeout=timeout_seconds
         )
 
-    def start_agent(self) -> subprocess.Popen[bytes]:
-        """Start the agent in the farm."""
-        self.agent = self._spawn("agent.log", self.farm.command([*lastmile(self.config), "agent"]))
+    def start_agent(
+        self, *, environment: Mapping[str, str] | None = None, program: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start the agent in the farm, with `environment` added to this process's; `program` stands for `lastmile`."""
+        command = [*program, "--config", str(self.config)] if program else lastmile(self.config)
+        self.agent = self._spawn("agent.log", self.farm.command([*command, "agent"]), environment)
         return self.agent
 
     def start_web(self) -> subprocess.Popen[bytes]:
@@ -154,10 +157,17 @@ class Playground:
         self.web = self._spawn("web.log", command)
         return self.web
 
-    def _spawn(self, log: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, log: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with (self.directory / log).open("ab") as output:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )
 
     def stop_agent(self, number: signal.Signals = signal.SIGTERM) -> int:

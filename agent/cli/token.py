@@ -19,7 +19,13 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), default="viewer", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "operator", "admin"]),
+    default="viewer",
+    show_default=True,
+    help="What its holder may do.",
+)
 @click.option("--days", type=click.IntRange(1, 3650), help="Valid for so many days; default: until revoked.")
 @click.pass_obj
 def create(config: Path | None, name: str, role: str, days: int | None) -> None:
@@ -49,6 +55,8 @@ def list_(config: Path | None, as_json_: bool) -> None:
     if as_json_:
         click.echo(as_json(rows))
         return
+    if not rows:
+        click.echo("There is no token yet: lastmile token create NAME")
     for row in rows:
         state = "revoked" if row.revoked_at else f"until {row.expires_at:%Y-%m-%d}" if row.expires_at else "valid"
         used = f"last used {row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else "never used"

@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from agent.core.errors import ProtocolError
+from agent.modem.at.redaction import holds_secret
 
 AT_LIMIT = 400
 _AT_LINE = re.compile(r"[Aa][Tt][\x20-\x7e]*")
-_SECRET = re.compile(r"\+\s*(CPIN|CLCK|CPWD)\s*=", re.IGNORECASE)
 _PROMPTING = re.compile(r"\+\s*(CMGS|CMGW)\s*=", re.IGNORECASE)
 
 
@@ -94,7 +94,7 @@ def _parse_at_line(text: str) -> str:
     line = text.strip()
     if len(line) > AT_LIMIT or not _AT_LINE.fullmatch(line):
         raise ProtocolError(f"an AT command is one line of at most {AT_LIMIT} printable characters that starts with AT")
-    if _SECRET.search(line):
+    if holds_secret(line):
         raise ProtocolError("PINs and passwords are not taken this way: set modem.pin in the settings")
     if _PROMPTING.search(line):
         raise ProtocolError("commands that ask for a message text cannot be sent this way")

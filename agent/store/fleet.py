@@ -17,7 +17,17 @@ from agent.modem.model import ModemState
 from agent.store.database import Database, first_line
 from agent.store.documents import clean_text, render_object, show_object
 from agent.store.listen import MODEM_COMMAND_DONE, Listener
-from agent.store.rows import AddressRow, CommandRow, CommandState, EventRow, HostRow, LogRow, ModemRow, SampleRow
+from agent.store.rows import (
+    AddressRow,
+    AgentRow,
+    CommandRow,
+    CommandState,
+    EventRow,
+    HostRow,
+    LogRow,
+    ModemRow,
+    SampleRow,
+)
 from agent.store.statements import statements
 
 RESYNC_SECONDS = 5.0
@@ -58,6 +68,10 @@ class Fleet:
     def fetch_hosts(self) -> tuple[HostRow, ...]:
         """Every host, by name."""
         return tuple(self._database.fetch(self._sql["fetch_hosts"], {}, class_row(HostRow)))
+
+    def fetch_agent(self, serial: str) -> AgentRow | None:
+        """The agent that looks after a modem; None when there is no modem of that serial."""
+        return self._database.fetch_one(self._sql["fetch_agent"], {"serial": clean_text(serial)}, class_row(AgentRow))
 
     def fetch_logs(self, serial: str, before_id: int | None = None, limit: int = 100) -> tuple[LogRow, ...]:
         """The newest log rows of a modem whose id is below `before_id`, newest first."""

@@ -153,6 +153,17 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRow:
+    """The agent of a modem's host."""
+
+    host: str
+    silent_seconds: float
+    """Since its last heartbeat."""
+    holds_lock: bool
+    """Whether a session holds the host's lock (`agent.store.presence`): a stopped agent gives it back at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRow:
     """A row of `modem_samples`."""
 

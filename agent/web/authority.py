@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from agent.modem.at.redaction import redact
 from agent.store.rows import Role
 
 # What asks, watches, or is undone by the agent's next pass. Everything else could brick a modem, cost money
@@ -22,13 +21,6 @@ _EXTENDED = re.compile(r"\+\s*([A-Z0-9]+)\s*(=\s*\?|\?|=.*)?\s*", re.DOTALL)
 _BASIC = re.compile(r"\s*((E[01]?|V1?|Q0?|I[0-9]?|H0?)\s*)*")
 _NAME_ONLY = re.compile(r'="[A-Z0-9/_]+"')
 _PARTS = re.compile(r'(?:"[^"]*"?|[^;"])+')
-_MMI_SECRET = re.compile(r"[*#]\s*0[345]\s*(2\s*)?\*")
-
-
-def holds_secret(line: str) -> bool:
-    """Whether a line carries a PIN, PUK or password, as a value or as a dialled code (3GPP TS 22.030 §6.6.2)."""
-    lines = "\n".join(line.splitlines())
-    return redact(lines) != lines or ("D" in lines.upper() and _MMI_SECRET.search(lines) is not None)
 
 
 def needed_role(line: str) -> Role:

@@ -9,9 +9,10 @@ from typing import Any
 
 from agent.core.clock import Deadline
 from agent.core.errors import ConfigError, ProtocolError
+from agent.modem.at.redaction import holds_secret
 from agent.modem.commands import parse_command
 from agent.store.rows import CommandRow, CommandState, Principal, Role
-from agent.web.authority import holds_secret, needed_role
+from agent.web.authority import needed_role
 from agent.web.errors import ApiError
 from agent.web.schemas import CommandResult
 from agent.web.security import require

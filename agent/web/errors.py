@@ -67,7 +67,7 @@ def handle_errors(app: Flask) -> None:
 
 def _http_error(error: HTTPException) -> Response:
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    code = CODES.get(status) or HTTPStatus(status).name.lower()
+    code = CODES.get(HTTPStatus(status)) or HTTPStatus(status).name.lower()
     message = error.description or HTTPStatus(status).phrase
     headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
     return render_error(ApiError(status, code, message, headers=headers))

@@ -24,6 +24,7 @@ from agent.sim.postgres import EmbeddedPostgres
 
 UDEV_GROUP = 2
 NETLINK_KOBJECT_UEVENT = 15
+SO_RCVBUFFORCE = 33
 PROXY: Overrides = {"proxy": {"uid_first": 73_000, "table_first": 23_000, "tcp_port_first": 3128, "tcp_port_last": 3227}}
 REQUEST = b"GET http://whoami.test/plain HTTP/1.0\r\nHost: whoami.test\r\n\r\n"
 ANSWER_SECONDS = 6.0
@@ -122,7 +123,7 @@ class UdevEar:
         finally:
             os.close(namespace)
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_KOBJECT_UEVENT)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 1 << 22)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
         self._socket.settimeout(0.2)
         self._socket.bind((0, UDEV_GROUP))
 

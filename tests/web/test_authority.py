@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from agent.modem.at.redaction import holds_secret
 from agent.store.rows import Role
-from agent.web.authority import holds_secret, needed_role
+from agent.web.authority import needed_role
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ _AFTER_FIELDS = re.compile(
     re.IGNORECASE,
 )
 _SECRET_PATTERNS = (_WHOLE_VALUE, _AFTER_FIELDS)
+_MMI_SECRET = re.compile(r"[*#]\s*0[345]\s*(2\s*)?\*")
 _ENTRY_COMMAND = re.compile(r"AT.*\+Q?CMG[SWC]\s*=", re.IGNORECASE)
 _BODY_HEADER = re.compile(r"\+(?:CMGL|CMGR|CMT|CDS|CBM):", re.IGNORECASE)
 _ENTRY_RESULT = re.compile(r"\+Q?CM(?:G[SWC]|S ERROR):", re.IGNORECASE)
@@ -28,6 +29,12 @@ _MEMORY_COMMAND = re.compile(r"AT.*\+CMG[LR]\b", re.IGNORECASE)
 
 def _hide(found: re.Match[str]) -> str:
     return found[1] + HIDDEN if found["secret"].strip() else found[0]
+
+
+def holds_secret(line: str) -> bool:
+    """Whether a command carries a PIN, PUK or password, as a value or as a dialled code (3GPP TS 22.030 §6.6.2)."""
+    lines = "\n".join(line.splitlines())
+    return redact(lines) != lines or ("D" in lines.upper() and _MMI_SECRET.search(lines) is not None)
 
 
 def redact(text: str) -> str:

@@ -29,6 +29,19 @@ SELECT
     (SELECT count(*) FROM modems WHERE modems.host = hosts.name) AS modems
 FROM hosts ORDER BY name
 
+-- name: fetch_agent
+SELECT
+    hosts.name AS host,
+    extract(epoch FROM now() - hosts.last_seen)::float8 AS silent_seconds,
+    EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (classid::bigint << 32) | objid::bigint = hashtextextended('lastmile agent ' || hosts.name, 0)
+    ) AS holds_lock
+FROM modems JOIN hosts ON hosts.name = modems.host
+WHERE serial = %(serial)s
+
 -- name: fetch_logs
 SELECT id, at, host, serial, channel, command, response, outcome, duration_seconds
 FROM modem_logs

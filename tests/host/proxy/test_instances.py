@@ -131,7 +131,7 @@ def test_one_that_hangs_does_not_listen_once_that_is_certain(
     the_process().signal(signal.SIGSTOP)
     assert [observed(proxy).listening for _ in range(2)] == [True, False]
     monkeypatch.undo()
-    proxy.restart()
+    proxy.world.host.run(proxy.instances.restart, SERIAL, UID)
     assert [observed(proxy).listening for _ in range(2)] == [True, True]
 
 
