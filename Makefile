@@ -11,7 +11,7 @@ APT_RUN := postgresql-15|postgresql libqmi-utils iproute2 util-linux curl
 APT_TEST := bind9-dnsutils dbus nftables procps systemd-container udev umockdev
 
 .SECONDARY:
-.PHONY: help demo test check bench clean format lock docs
+.PHONY: help root demo test check bench clean format lock docs
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -27,7 +27,11 @@ $(VENV)/.installed-%: requirements-dev.lock pyproject.toml | $(VENV)/.apt-%
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to proxy, live
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "make demo must run as root: it makes network and mount namespaces, gives each proxy a uid of its own," \
+	    "and sets rules and routes in them. As a normal user, \`make check\` and most of \`make test\` work." >&2; exit 1; }
+
+demo: root $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to proxy, live
 	$(BIN)/lastmile demo --modems $(MODEMS)
 
 test: $(VENV)/.installed-test ## every test

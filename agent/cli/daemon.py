@@ -15,6 +15,7 @@ from agent.core.clock import Deadline, Instant, now
 from agent.core.errors import AgentError, ConfigError, TransientError
 from agent.core.heartbeat import Heartbeats
 from agent.core.settings.schema import Settings
+from agent.host.allocator import share_one_heap
 from agent.host.hotplug import UdevHotplug
 from agent.host.netlink import NetlinkChannel
 from agent.modem.machine import Conduct
@@ -55,6 +56,7 @@ class Daemon:
         self._channel = NetlinkChannel()
         self._heartbeats = Heartbeats(silence_seconds=SILENCE_SECONDS)
         self._stopping = threading.Event()
+        self._announce_now = threading.Event()
         self._must_stop: ConfigError | None = None
         self._source = UdevHotplug(settings.modem.usb_ids)
         self._own = compose.HostAddresses(self._channel, self._source)
@@ -94,6 +96,13 @@ class Daemon:
             name="lastmile agent listen",
         )
         self._housekeeping = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        self._supervision = Supervision(
+            heartbeats=self._heartbeats,
+            loops=(*self._supervisor.loops, self._housekeeping.name),
+            status=self._status,
+            reload=self.reload,
+            must_stop=lambda: self._must_stop is not None,
+        )
 
     def _resolve(self, settings: Settings) -> ProxyPolicy | None:
         """The proxies' policy; None while this host has no address yet. Raises ConfigError."""
@@ -110,13 +119,7 @@ class Daemon:
 
     def run(self) -> None:
         """Start everything, and return when told to stop. Raises ConfigError when only an operator can help."""
-        supervision = Supervision(
-            heartbeats=self._heartbeats,
-            loops=(*self._supervisor.loops, self._housekeeping.name),
-            status=self._status,
-            reload=self.reload,
-            must_stop=lambda: self._must_stop is not None,
-        )
+        supervision = self._supervision
         supervision.install()
         if self._check_schema():
             self._claim_host()
@@ -158,6 +161,7 @@ class Daemon:
 
     def _stop(self) -> None:
         self._stopping.set()
+        self._announce_now.set()
         self._supervisor.stop()
         self._listener.stop()
         self._recorder.stop(Deadline.after(FLUSH_SECONDS))
@@ -176,6 +180,8 @@ class Daemon:
     # -- what others tell ------------------------------------------------------------------------------------------
 
     def _on_connect(self) -> None:
+        # The lock that says that this agent lives went with the connection: who asks now must not be told it is away.
+        self._announce_now.set()
         self._supervisor.commands_waiting()
         self._refresh()
 
@@ -230,8 +236,10 @@ class Daemon:
             except ConfigError as error:
                 # Another agent looks after this host: two would fight over every port.
                 self._must_stop = error
+                self._supervision.wake()
                 return
-            self._stopping.wait(ANNOUNCE_SECONDS)
+            self._announce_now.wait(ANNOUNCE_SECONDS)
+            self._announce_now.clear()
 
     def _follow_addresses(self) -> None:
         """Take over addresses that have changed under way (DHCP), or were not there at the start."""
@@ -249,6 +257,7 @@ class Daemon:
 
 def run(config: Path | None) -> None:
     """Run the agent until it is told to stop."""
+    share_one_heap()
     settings = load_settings(config)
     start_logging(settings.log.level)
     Daemon(settings, lambda: load_settings(config)).run()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "demo"
 DIRECTORY = Path(".demo")
+PICTURE_COLUMNS = 116
 
 
 @click.command("demo")
@@ -33,8 +34,14 @@ DIRECTORY = Path(".demo")
     help="Where the demo keeps its files.",
 )
 @click.option("--seconds", type=click.FloatRange(1, 86_400), help="Stop by itself after so long.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    hidden=True,
+    help="Write the table as SVG once all modems are online and known, and end (for the documents).",
+)
 @click.option("--purge", is_flag=True, help="Only end and remove what a killed demo has left; keep the files.")
-def command(modems: int, directory: Path, seconds: float | None, purge: bool) -> None:
+def command(modems: int, directory: Path, seconds: float | None, picture: Path | None, purge: bool) -> None:
     """Run everything on emulated modems until Ctrl-C: from plug to proxy, and nothing is left behind."""
     from agent.cli.only_one import only_one
     from agent.cli.playground import check_machine
@@ -44,7 +51,7 @@ def command(modems: int, directory: Path, seconds: float | None, purge: bool) ->
         if purge:
             _purge(directory.absolute())
         else:
-            _run(modems, directory.absolute(), seconds)
+            _run(modems, directory.absolute(), seconds, picture)
     click.echo(f"Everything is gone but the files in {directory}", err=True)
 
 
@@ -57,7 +64,7 @@ def _purge(directory: Path) -> None:
         EmbeddedPostgres(directory / "postgres").stop()
 
 
-def _run(modems: int, directory: Path, seconds: float | None) -> None:
+def _run(modems: int, directory: Path, seconds: float | None, picture: Path | None) -> None:
     from agent.cli.playground import Playground
 
     stop = threading.Event()
@@ -74,11 +81,13 @@ def _run(modems: int, directory: Path, seconds: float | None) -> None:
     with Playground.create(NAME, directory, modems=modems) as playground:
         playground.start_agent()
         playground.start_web()
-        _show(playground, modems, stop, seconds)
+        _show(playground, modems, stop, seconds, picture)
         click.echo("Stopping …", err=True)
 
 
-def _show(playground: Playground, modems: int, stop: threading.Event, seconds: float | None) -> None:
+def _show(
+    playground: Playground, modems: int, stop: threading.Event, seconds: float | None, picture: Path | None
+) -> None:
     from agent.core.clock import Deadline
     from agent.store.database import Database
     from agent.store.fleet import Fleet
@@ -87,7 +96,9 @@ def _show(playground: Playground, modems: int, stop: threading.Event, seconds: f
     with Database(playground.url, pool_size=1, timeout_seconds=5.0, name="lastmile demo") as database:
         fleet = Fleet(database)
         try:
-            if sys.stdout.isatty():
+            if picture is not None:
+                _draw(playground, fleet, modems, stop, picture)
+            elif sys.stdout.isatty():
                 _show_live(playground, fleet, modems, stop, deadline)
             else:
                 _show_lines(playground, fleet, stop, deadline)
@@ -108,6 +119,27 @@ def _show_live(playground: Playground, fleet: Fleet, modems: int, stop: threadin
             live.update(_screen(playground, fleet, modems, console.width), refresh=True)
             if isinstance(deadline, Deadline) and deadline.passed:
                 return
+
+
+def _draw(playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, picture: Path) -> None:
+    """The screen as it is once everything about every modem is known, as an SVG that loads nothing."""
+    import io
+    import re
+
+    from rich.console import Console
+
+    while not stop.wait(0.5):
+        _check(playground)
+        rows = fleet.fetch_modems()
+        known = [row for row in rows if row.status.value == "online" and row.proxy_running and row.operator]
+        if len(known) == modems:
+            console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), color_system="truecolor")
+            console.print(_screen(playground, fleet, modems, console.width))
+            drawn = console.export_svg(title="make demo", unique_id="demo")
+            without_fonts = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
+            lines = (line.rstrip() for line in without_fonts.splitlines())
+            picture.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
+            return
 
 
 def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, deadline: object) -> None:
@@ -148,15 +180,19 @@ def _screen(playground: Playground, fleet: Fleet, modems: int, width: int) -> Gr
 def _hints(playground: Playground, fleet: Fleet) -> str:
     row = next((row for row in fleet.fetch_modems() if row.status.value == "online" and row.proxy_running), None)
     address = row.proxy_address if row is not None else "ADDRESS:TCP-PORT"
-    directory = playground.config
     return (
         f"\nTry from another terminal:\n"
         f"  curl -x http://{address} http://whoami.test/\n"
         f"  curl -x socks5h://{address} http://whoami.test/\n"
-        f"  .venv/bin/lastmile --config {directory} status --json\n"
+        f"  .venv/bin/lastmile --config {_from_here(playground.config)} status --json\n"
         f"  curl http://127.0.0.1:{playground.web_tcp_port}/api/health\n"
-        f"Agent's log: {playground.directory / 'agent.log'}. Ctrl-C stops and cleans up.\n"
+        f"Agent's log: {_from_here(playground.directory / 'agent.log')}. Ctrl-C stops and cleans up.\n"
     )
+
+
+def _from_here(path: Path) -> Path:
+    """As short as it can be typed here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _check(playground: Playground) -> None:

@@ -26,28 +26,39 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        fields = " ".join(f"{key}={value}" for key, value in fields_of(record).items())
+        fields = " ".join(f"{key}={_on_one_line(value)}" for key, value in fields_of(record).items())
         return super().formatMessage(record) + (f" {fields}" if fields else "")
+
+
+def _on_one_line(value: str) -> str:
+    """What a device said may hold line breaks and escape sequences."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
 
 
 class JournalHandler(logging.Handler):
     """Sends each record to the journal with its fields; a record that cannot be sent goes to stderr."""
 
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """Every field, the record's own ones first: they cannot take the place of the journal's."""
+        from systemd import journal
+
+        return {
+            **fields_of(record),
+            "MESSAGE": self.format(record),
+            "PRIORITY": journal.JournalHandler.map_priority(record.levelno),
+            "SYSLOG_IDENTIFIER": "lastmile",
+            "LOGGER": record.name,
+            "THREAD_NAME": record.threadName,
+            "CODE_FILE": record.pathname,
+            "CODE_LINE": record.lineno,
+            "CODE_FUNC": record.funcName,
+        }
+
     def emit(self, record: logging.LogRecord) -> None:
         from systemd import journal
 
         try:
-            journal.send(
-                self.format(record),
-                PRIORITY=str(journal.JournalHandler.map_priority(record.levelno)),
-                SYSLOG_IDENTIFIER="lastmile",
-                LOGGER=record.name,
-                THREAD_NAME=record.threadName,
-                CODE_FILE=record.pathname,
-                CODE_LINE=str(record.lineno),
-                CODE_FUNC=record.funcName,
-                **fields_of(record),
-            )
+            journal.sendv(*(f"{key}={value}" for key, value in self._fields(record).items()))
         except OSError:
             self.handleError(record)
 

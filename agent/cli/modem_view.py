@@ -78,14 +78,21 @@ def _cells(row: ModemRow) -> dict[str, str | Text]:
         "modem": row.serial,
         "state": Text(row.status.value, style=STYLES.get(row.status, "cyan")),
         "slot": row.slot or "–",
-        "operator": _operator(row),
+        "operator": _foreign(_operator(row)),
         "signal": _signal(row),
         "WAN address": row.wan_address or row.wan_address_ipv6 or "–",
         "proxy": Text(row.proxy_address or f":{row.proxy_port}", style="" if row.proxy_running else "dim"),
         "traffic": _traffic(row),
         "seen": age(row.last_seen),
-        "why": row.reason,
+        "why": _foreign(row.reason),
     }
+
+
+def _foreign(text: str) -> Text:
+    """What a network or a device says is no markup, and moves no cursor."""
+    from rich.text import Text
+
+    return Text("".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text))
 
 
 def _operator(row: ModemRow) -> str:

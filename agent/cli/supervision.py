@@ -51,6 +51,10 @@ class Supervision:
         self._hang_up = True
         self._wake.set()
 
+    def wake(self) -> None:
+        """Have `must_stop` asked now."""
+        self._wake.set()
+
     def tell(self, state: str) -> None:
         """Send one notification; without systemd nothing happens."""
         self._notifier.notify(state)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli.context import as_json, load_settings, local_principal, open_database
 from agent.cli.exits import NotFoundError
 from agent.core.clock import wall
+
+if TYPE_CHECKING:
+    from agent.store.rows import TokenRow
 
 
 @click.group("token")
@@ -58,9 +62,17 @@ def list_(config: Path | None, as_json_: bool) -> None:
     if not rows:
         click.echo("There is no token yet: lastmile token create NAME")
     for row in rows:
-        state = "revoked" if row.revoked_at else f"until {row.expires_at:%Y-%m-%d}" if row.expires_at else "valid"
+        state = _state(row)
         used = f"last used {row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else "never used"
         click.echo(f"{row.name:<24} {row.role.value:<9} {state:<18} {used}")
+
+
+def _state(row: TokenRow) -> str:
+    if row.revoked_at is not None:
+        return "revoked"
+    if row.expires_at is None:
+        return "valid"
+    return f"{'until' if row.expires_at > wall() else 'expired'} {row.expires_at:%Y-%m-%d}"
 
 
 @command.command("revoke")

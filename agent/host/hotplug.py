@@ -17,20 +17,22 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyudev
 
-from agent.core.clock import Deadline
+from agent.core.clock import Deadline, Instant, now
 from agent.core.errors import ConfigError, TransientError
 from agent.core.identifiers import Slot
+from agent.host.sysfs_glance import Glance, glance
 from agent.modem.model import Hardware
 
 SUBSYSTEMS = ("usb", "tty", "usbmisc", "net")
 RECEIVE_BUFFER_BYTES = 16 << 20
 EVENTS_AT_ONCE = 4096
 """A wait ends after so many, whatever is still queued; the next one goes on."""
+BELIEVED_SECONDS = 60.0
+"""How long a scan is believed when nothing came or went; then everything is read again all the same."""
 VENDOR_CLASS = "ff"
 AT_PRIMARY_POSITION = 2
 """AT primary is the third vendor-class tty in interface order; the numbers themselves shift with the composition."""
@@ -52,8 +54,17 @@ class _Ports:
     """(ifindex, syspath)"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What a scan found, and what sysfs looked like right before it."""
+
+    modems: tuple[Hardware, ...]
+    before: Glance
+    at: Instant
+
+
 class UdevHotplug:
-    """`ports.HotplugSource` on libudev. `wake` may be called from any thread, the rest from one."""
+    """`ports.HotplugSource` on libudev. `wake` and `scan` may be called from any thread, the rest from one."""
 
     def __init__(self, usb_ids: Iterable[str]) -> None:
         """Listen from now on for modems with these `vendor:product` ids.
@@ -63,6 +74,8 @@ class UdevHotplug:
         self._seen: frozenset[Slot] = frozenset()
         self._closed = False
         self._lock = threading.Lock()
+        self._scanning = threading.Lock()
+        self._last: _Scan | None = None
         try:
             self._context = pyudev.Context()
             self._monitor = pyudev.Monitor.from_netlink(self._context)
@@ -81,15 +94,20 @@ class UdevHotplug:
         self._poller.register(self._wake, select.POLLIN)
 
     def scan(self) -> tuple[Hardware, ...]:
-        """Every modem that is there now, complete or not, by slot. Raises TransientError when sysfs cannot be read."""
-        try:
-            ports = self._scan_ports()
-            found = [self._hardware(device, ports) for device in self._usb_devices()]
-        except (OSError, ValueError) as exc:
-            raise TransientError(f"udev cannot enumerate: {exc}") from exc
-        modems = {modem.slot: modem for modem in found if modem is not None}
-        self._seen = frozenset(modems)
-        return tuple(modems[slot] for slot in sorted(modems))
+        """Every modem that is there now, complete or not, by slot. Raises TransientError when sysfs cannot be read.
+
+        Without an event, and when nothing came or went in sysfs either, that is what the last scan found."""
+        with self._scanning:
+            last, self._last = self._last, None
+            try:
+                before, at = glance(), now()
+                if last is None or last.before != before or at - last.at >= BELIEVED_SECONDS:
+                    last = _Scan(self._read(), before, at)
+            except (OSError, ValueError) as exc:
+                raise TransientError(f"udev cannot enumerate: {exc}") from exc
+            self._last = last
+            self._seen = frozenset(modem.slot for modem in last.modems)
+            return last.modems
 
     def wait(self, timeout_seconds: float) -> frozenset[Slot]:
         """Slots that had an event; empty when the time has passed or `wake` was called.
@@ -157,6 +175,9 @@ class UdevHotplug:
             slot = slot_of(device.device_path)
             if slot is not None:
                 slots.add(slot)
+        if slots or overrun:
+            with self._scanning:
+                self._last = None
         if overrun:
             _log.warning("udev events were lost: every slot is looked at anew")
             slots |= self._seen
@@ -164,6 +185,13 @@ class UdevHotplug:
         return frozenset(slots)
 
     # -- enumeration
+
+    def _read(self) -> tuple[Hardware, ...]:
+        """All modems, by slot, whatever was known of them."""
+        ports = self._scan_ports()
+        found = [self._hardware(device, ports) for device in self._usb_devices()]
+        modems = {modem.slot: modem for modem in found if modem is not None}
+        return tuple(modems[slot] for slot in sorted(modems))
 
     def _usb_devices(self) -> Iterator[Any]:
         for vendor in sorted({usb_id.split(":")[0] for usb_id in self._usb_ids}):
@@ -206,7 +234,7 @@ class UdevHotplug:
 
 def slot_of(path: str) -> Slot | None:
     """The USB device that a sysfs path lies in or is, by the path alone: it may be gone. None when it is on no USB."""
-    for part in reversed(PurePosixPath(path).parts):
+    for part in reversed(path.split("/")):
         if _SLOT_PART.fullmatch(part):
             return Slot(part)
     return None

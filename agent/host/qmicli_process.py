@@ -22,6 +22,8 @@ _READ_BYTES = 4096
 _LAST_WORDS_MOST_SECONDS = 1.0
 _LAST_WORDS_SHARE = 0.25
 _REAP_SECONDS = 1.0
+TURN_SECONDS = 1.0
+"""A run that lasts longer than this only waits for its modem: it costs nothing, and gives its turn away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class ProcessResult:
 
 
 class ProcessRunner:
-    """Runs one program for everybody: at most `concurrency` at once, the others wait for their turn within their own
-    deadline. One runner serves all modems."""
+    """Runs one program for everybody: at most `concurrency` begin and work at once, the others wait for their turn
+    within their own deadline. One runner serves all modems, and those that hang take no turns from the others."""
 
     def __init__(self, *, concurrency: int = 4, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> None:
         self._turns = threading.BoundedSemaphore(concurrency)
@@ -52,12 +54,11 @@ class ProcessRunner:
         self._reap()
         if not self._turns.acquire(timeout=deadline.remaining_seconds):
             raise DeadlineExceeded(f"{arguments[0]}: too many run already")
-        try:
-            return self._run(arguments, deadline)
-        finally:
-            self._turns.release()
+        with contextlib.ExitStack() as turn:
+            turn.callback(self._turns.release)
+            return self._run(arguments, deadline, turn)
 
-    def _run(self, arguments: Sequence[str], deadline: Deadline) -> ProcessResult:
+    def _run(self, arguments: Sequence[str], deadline: Deadline, turn: contextlib.ExitStack) -> ProcessResult:
         try:
             process = subprocess.Popen(
                 arguments,
@@ -70,14 +71,16 @@ class ProcessRunner:
         except OSError as exc:
             raise TransientError(f"{arguments[0]} cannot be started: {exc.strerror}") from exc
         try:
-            output, timed_out = self._watch(process, deadline)
+            output, timed_out = self._watch(process, deadline, turn)
         finally:
             self._end(process)
         succeeded = process.returncode == 0 and not timed_out
         return ProcessResult(output=output, succeeded=succeeded, timed_out=timed_out)
 
-    def _watch(self, process: subprocess.Popen[bytes], deadline: Deadline) -> tuple[str, bool]:
-        """(output, whether it had to be ended). Ends with the process, not with its pipe: qmicli starts qmi-proxy, and
+    def _watch(
+        self, process: subprocess.Popen[bytes], deadline: Deadline, turn: contextlib.ExitStack
+    ) -> tuple[str, bool]:
+        """(output, whether it had to be ended). Closes `turn` when it has lasted long enough. Ends with the process, not with its pipe: qmicli starts qmi-proxy, and
         whatever else outlives it must not be waited for."""
         if process.stdout is None:
             raise TransientError("a started process has no output")
@@ -88,6 +91,10 @@ class ProcessRunner:
         os.set_blocking(descriptor, False)
         exit_descriptor = os.pidfd_open(process.pid)
         try:
+            turn_ends_at = min(now() + TURN_SECONDS, terminate_at)
+            if self._collect(descriptor, exit_descriptor, collected, turn_ends_at):
+                return collected.decode("utf-8", "replace"), False
+            turn.close()
             if self._collect(descriptor, exit_descriptor, collected, terminate_at):
                 return collected.decode("utf-8", "replace"), False
             _signal_group(process, signal.SIGTERM)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from agent.core.clock import Deadline
-from agent.core.errors import CmeError, DeviceError, ProtocolError, TransientError
+from agent.core.errors import CmeError, DeadlineExceeded, DeviceError, ProtocolError, TransientError
 from agent.core.identifiers import Iccid, Imei, Imsi, Serial
 from agent.modem.actions import Action, EnableRadio, EnterPin, Recover, RecoveryStep, SwitchToQmi
 from agent.modem.at.configuration import (
@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 CFUN_SECONDS = 15.0
 """`AT+CFUN` answers after the radio has followed: up to 15 s by the manual."""
+SETTLE_TRY_SECONDS = 0.5
+"""How long one `AT` is waited for on a port just opened; a modem that hears it answers within milliseconds."""
 FIRST_STEP_WITHOUT_AT = RecoveryStep.RESET_USB
 
 T = TypeVar("T")
@@ -79,8 +81,17 @@ _CONFIGURING = frozenset(
 
 
 def settle(at: AtPort, deadline: Deadline) -> None:
-    """Find the beginning of a line: a port just opened may hold half of somebody's answer. Raises DeadlineExceeded."""
-    at.command("AT", deadline)
+    """Find the beginning of a line: a port just opened may hold half of somebody's answer. Raises DeadlineExceeded.
+
+    Asked again and again, since a modem that boots is deaf: what it was asked before its `RDY` it never answers."""
+    while True:
+        try:
+            at.command("AT", deadline.earlier(SETTLE_TRY_SECONDS))
+        except DeadlineExceeded:
+            if deadline.passed:
+                raise
+        else:
+            return
 
 
 def serial_of(identity: Identity, usb_serial: str | None) -> Serial | None:

@@ -58,6 +58,11 @@ class Health:
     scored_at: Instant = 0.0
     quarantined: bool = False
 
+    @property
+    def ailing(self) -> bool:
+        """Whether the modem has failed, or was helped, since it was last seen well."""
+        return self.failures > 0 or self.steps > 0
+
 
 ESCALATION = (
     RecoveryStep.REREGISTER,

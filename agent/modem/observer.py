@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.core.clock import Deadline, Instant, now
 from agent.core.errors import DeviceError, TransientError
@@ -121,7 +121,8 @@ class Observer:
             self._configuration = ec25.read_configuration(at, Deadline.after(self.timing.at_seconds))
             if ec25.is_partial(self._configuration):
                 self._read_at = min(self._read_at, now() - self.timing.refresh_seconds + PARTIAL_SECONDS)
-        return self._configuration
+        # Of the echo every command tells, so nothing needs to be asked.
+        return replace(self._configuration, echo=at.echo_seen)
 
     def _observe_sim(self, at: AtPort | None) -> Sim | None:
         if at is None:
@@ -184,9 +185,13 @@ class Observer:
             return None
         if not any(route.link_index == link.index for route in routing.routes):
             return None
-        return self.machine.prober.probe(
+        found = self.machine.prober.probe(
             desired.allocation.uid, self.nameservers, Deadline.after(self.timing.probe_seconds)
         )
+        if not found.passed:
+            # The network may have given the bearer another address: AT says nothing of that.
+            self._settings = None
+        return found
 
 
 def proxy_is_up(observed: Observed) -> bool:

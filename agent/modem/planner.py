@@ -6,7 +6,7 @@ the next one observes afresh and goes on from there, so no action relies on an e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.core.clock import Instant
 from agent.modem.actions import (
@@ -98,6 +98,9 @@ def plan(observed: Observed, intent: Intent, health: Health, now: Instant) -> Pl
             health=Health(),
         )
     step = _modem_step(observed, intent)
+    if step.verdict is Verdict.WELL and observed.probe is None and health.ailing:
+        # What stands again after a recovery step is well when something passes, and not before.
+        step = replace(step, state=ModemState.DEGRADED, reason="connected; not probed yet", verdict=Verdict.PENDING)
     judged = observe_verdict(health, step.verdict, now, intent.health)
     service = plan_service(observed, desired, intent.proxy_text)
     stepped, recovery = due_step(
@@ -131,11 +134,13 @@ def _modem_step(observed: Observed, intent: Intent) -> _Step:
     if observed.hardware is None:
         return _Step(actions=(), state=ModemState.OFFLINE, reason="not plugged in", verdict=Verdict.BLOCKED)
     if not observed.responsive:
+        # With a bearer it is no modem that still boots: it has gone mute.
+        mute = observed.bearer is not None
         return _Step(
             actions=(),
-            state=ModemState.INITIALISING,
+            state=ModemState.DEGRADED if mute else ModemState.INITIALISING,
             reason="the AT port does not answer",
-            verdict=Verdict.PENDING,
+            verdict=Verdict.FAILED if mute else Verdict.PENDING,
             mildest=RecoveryStep.RESET_USB,
         )
     for stage in (_configuration_step, _sim_step, _control_step, _registration_step, _bearer_step):

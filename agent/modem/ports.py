@@ -54,6 +54,9 @@ class AtPortOpener(Protocol):
 
         Raises DeadlineExceeded when the open hangs (the thread is abandoned), TransientError otherwise."""
 
+    def forget(self, node: str) -> None:
+        """Another device is behind `node` now, or the one there was reset: opens of it are worth a try again."""
+
 
 class Qmi(Protocol):
     """One modem's QMI control channel. All methods raise QmiError, DeadlineExceeded or TransientError."""

@@ -251,12 +251,13 @@ class Supervisor:
         intent = Intent(desired=desired, proxy_text=observed.proxy.configuration, health=conduct.health)
         decided = plan(observed, intent, Health(), now())
         executor = Executor(machine, qmi, conduct.timing)
+        reporter = self._absent_reporters.setdefault(desired.serial, Reporter(machine.recorder))
         for action in decided.actions:
             executor.execute(action, Bench(desired=desired, hardware=None, at=None))
             logger.info("action done", extra={"MODEM": desired.serial, "ACTION": describe(action)})
+            reporter.action(desired.serial, action, None)
         if desired.serial in self._registry.present():
             return
-        reporter = self._absent_reporters.setdefault(desired.serial, Reporter(self._machine.recorder))
         reporter.report(desired, observed, decided, None, sample=False)
 
     # -- the post ----------------------------------------------------------------------------------------------------

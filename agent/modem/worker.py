@@ -78,7 +78,7 @@ class ModemWorker:
         self._awake = threading.Condition()
         self._woken = True
         self._stopping = False
-        self._hardware_changed = False
+        self._hardware_changed = True
         self._thread = threading.Thread(target=self._run, name=f"modem-{self.slot}", daemon=True)
 
     # -- from other threads --------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class ModemWorker:
         if changed:
             self._drop_port()
             self._observer.forget()
-            self._open_failures = 0
+            self._trust_port(hardware)
             if self.serial is not None and hardware is not None:
                 self._machine.device_links.make(self.serial, hardware)
             if self.serial is not None and hardware is None:
@@ -204,6 +204,12 @@ class ModemWorker:
             self._open_failures += 1
             logger.warning("AT port did not open", extra={"MODEM": self.serial or self.slot, "ERROR": str(error)})
         return self._at
+
+    def _trust_port(self, hardware: Hardware | None) -> None:
+        """The device is another one now, or was reset: what is known of its AT port's opens counts no more."""
+        self._open_failures = 0
+        if hardware is not None and hardware.at_node is not None:
+            self._machine.at_ports.forget(hardware.at_node)
 
     def _record_exchange(self, channel: str, command: str, answer: str, outcome: str, seconds: float) -> None:
         self._reporter.exchange(self.serial, channel, command, answer, outcome, seconds)
@@ -268,6 +274,7 @@ class ModemWorker:
         if step is not None:
             logger.warning("resetting a modem that never answered", extra={"SLOT": self.slot, "ACTION": step.value})
             self._machine.usb.reset(hardware)
+            self._trust_port(hardware)
         self._open_failures = max(self._open_failures, 1)
         return min(OPEN_BACK_OFF.wait_seconds(self._open_failures), conduct.timing.unwell_look_seconds)
 
@@ -279,7 +286,7 @@ class ModemWorker:
     def _pass(self, serial: Serial, hardware: Hardware | None, at: AtPort | None, conduct: Conduct) -> float:
         desired = self._desired(serial, hardware)
         timing = conduct.timing
-        due = now() - self._looked_at >= timing.look_seconds or self._health.failures > 0
+        due = now() - self._looked_at >= timing.look_seconds or self._health.ailing
         observed = self._observer.observe(desired, hardware, at, probe=due)
         if at is not None and not observed.responsive:
             self._drop_port()

@@ -272,4 +272,6 @@ class EmulatedModem:
             addresses=tuple(str(each.interface.ip) for each in addresses if each is not None),
             qmi_clients={} if self.qmi is None else self.qmi.clients,
             faults=tuple(sorted(self.faults)),
+            pin_tries_left=self.firmware.sim.pin_tries_left,
+            pins_entered=self.firmware.sim.pins_entered,
         )

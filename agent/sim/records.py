@@ -49,6 +49,9 @@ class ModemStatus:
     qmi_clients: dict[str, list[int]]
     """Client ids that are given out, by service."""
     faults: tuple[str, ...]
+    pin_tries_left: int
+    pins_entered: int
+    """How many PINs its card was ever given, right or wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,7 +63,15 @@ class _ConfigFile:
 
 
 def _become(uid: int) -> None:
-    import dns.message  # noqa: F401 - what is needed later has to be here before its files are out of reach
+    # What is needed later has to be here before its files are out of reach; dnspython loads each type at its first use.
+    import encodings.idna  # noqa: F401
+
+    import dns.message
+    import dns.rdtypes.ANY.CNAME
+    import dns.rdtypes.ANY.OPT
+    import dns.rdtypes.ANY.SOA
+    import dns.rdtypes.IN.A
+    import dns.rdtypes.IN.AAAA  # noqa: F401
     import h11  # noqa: F401
     import siosocks.protocol  # noqa: F401
 

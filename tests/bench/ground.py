@@ -1,4 +1,4 @@
-"""Where the benchmarks of the whole agent run: a playground of their own, its proxies, and a client that is in a hurry."""
+"""Where the benchmarks of the whole agent run: a playground of their own, and a client that is in a hurry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from agent.sim.postgres import EmbeddedPostgres
 UDEV_GROUP = 2
 NETLINK_KOBJECT_UEVENT = 15
 SO_RCVBUFFORCE = 33
-PROXY: Overrides = {"proxy": {"uid_first": 73_000, "table_first": 23_000, "tcp_port_first": 3128, "tcp_port_last": 3227}}
+PROXY: Overrides = {
+    "proxy": {"uid_first": 73_000, "table_first": 23_000, "tcp_port_first": 3128, "tcp_port_last": 3227}
+}
 REQUEST = b"GET http://whoami.test/plain HTTP/1.0\r\nHost: whoami.test\r\n\r\n"
 ANSWER_SECONDS = 6.0
 
@@ -141,7 +143,7 @@ class UdevEar:
                 self.first_at.setdefault(slots[-1], came)
 
 
-def modem_logs(playground: Playground) -> list[tuple[str, str, str, str, float]]:
+def modem_logs(playground: Playground) -> list[tuple[str | None, str, str, str, float]]:
     """(serial, channel, command, outcome, seconds) of every command and action, oldest first."""
     import psycopg
 

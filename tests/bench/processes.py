@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import select
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+RUN_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -24,7 +28,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """What the process `pid` uses. CPU time comes in clock ticks of 10 ms, or exact from its threads."""
+    """What the process `pid` uses; CPU time comes in clock ticks of 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     rollup = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:] if ":" in line
@@ -36,15 +40,6 @@ def usage(pid: int) -> Usage:
         own_memory_mb=_mb(rollup["Private_Clean"]) + _mb(rollup["Private_Dirty"]),
         threads=int(fields[17]),
     )
-
-
-def thread_seconds(pid: int) -> dict[str, float]:
-    """CPU seconds of every thread, added up by name."""
-    found: dict[str, float] = {}
-    for folder in Path(f"/proc/{pid}/task").iterdir():
-        name = (folder / "comm").read_text().strip()
-        found[name] = found.get(name, 0.0) + int((folder / "schedstat").read_text().split()[0]) / 1e9
-    return found
 
 
 def processes_named(name: str, network_namespace: str) -> list[int]:
@@ -65,5 +60,31 @@ def total_seconds(pids: Iterable[int]) -> float:
     return sum(usage(pid).own_seconds for pid in pids)
 
 
+def run_milliseconds(command: Sequence[str], text: str = "") -> float:
+    """How long a program takes that must succeed, given `text` on its standard input.
+
+    `subprocess`'s own timeout is not used: it looks for the end ever less often, and would round up the figure."""
+    started = time.perf_counter()
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdin is not None
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            process.stdin.write(text)
+            process.stdin.close()
+            ended = select.poll()
+            ended.register(descriptor, select.POLLIN)
+            if not ended.poll(RUN_SECONDS * 1000):
+                process.kill()
+                raise AssertionError(f"{command[0]} does not end")
+        finally:
+            os.close(descriptor)
+        taken = (time.perf_counter() - started) * 1000
+        if process.wait() != 0:
+            raise AssertionError(f"{command[0]} ended with status {process.returncode}")
+    return taken
+
+
 def _mb(text: str) -> float:
-    return int(text.split()[0]) / 1024
+    return int(text.split(maxsplit=1)[0]) / 1024

@@ -45,10 +45,10 @@ ALL = dict(every_command(lastmile))
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_every_command_explains_itself(run: Run, path: tuple[str, ...]) -> None:
-    for flag in ("--help", "-h"):
-        told = run(*path, flag)
-        assert (told.status, told.err) == (0, "")
-        assert told.out.startswith(f"Usage: {' '.join(('lastmile', *path))} ")
+    told = run(*path, "--help")
+    for each in (told, run(*path, "-h")):
+        assert (each.status, each.err) == (0, "")
+        assert each.out.startswith(f"Usage: {' '.join(('lastmile', *path))} ")
     help_text = ALL[path].help
     assert help_text
     assert " ".join(help_text.split("\n\n")[0].split())[:60] in " ".join(told.out.split())

@@ -120,6 +120,15 @@ def test_a_token_from_creation_to_revocation(run: Run, config: Path, database_ur
     assert rows(database_url, "SELECT count(*) FROM api_tokens WHERE api_tokens::text LIKE %s", f"%{token}%") == [(0,)]
 
 
+def test_an_expired_token_is_listed_as_such(run: Run, config: Path, database_url: str) -> None:
+    run("--config", config, "token", "create", "old", "--days", "1")
+    rows(
+        database_url,
+        "UPDATE api_tokens SET created_at = created_at - interval '9 d', expires_at = expires_at - interval '9 d'",
+    )
+    assert "expired" in run("--config", config, "token", "list").out
+
+
 @pytest.mark.parametrize("name", ["", " ", "x" * 500, "a\x00b"])
 def test_a_bad_name_of_a_token_is_refused(run: Run, config: Path, name: str) -> None:
     told = run("--config", config, "token", "create", name)

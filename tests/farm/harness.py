@@ -111,6 +111,23 @@ class Farmyard:
     def agent_log(self) -> str:
         return (self.playground.directory / "agent.log").read_text(errors="replace")
 
+    def assert_sound(self) -> None:
+        """What holds at the end of every test: nothing left by the host's uplink, and neither the emulator nor a
+        modem's thread met a bug of its own."""
+        assert self.farm.leaks() == ()
+        assert self.farm.failures() == ()
+        bugs = [line for line in self.agent_log().splitlines() if "bug in" in line or "pass failed" in line]
+        assert bugs == []
+
+    def browses(self, *numbers: int) -> bool:
+        """Whether a client gets through the proxies of these modems, each with its modem's present address."""
+        rows = [self.row(self.serial(number)) for number in numbers]
+        return all(row is not None and row.wan_address and self.browse(row) == row.wan_address for row in rows)
+
+    def wds_clients(self, number: int) -> list[int]:
+        """QMI client ids for data sessions that a modem has given out."""
+        return self.farm.modem(number).qmi_clients.get("wds", [])
+
     def status_json(self) -> list[dict[str, Any]]:
         """What `lastmile status --json` prints."""
         listed: list[dict[str, Any]] = json.loads(self.playground.run("status", "--json").stdout)

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.farm
 
 
 @pytest.mark.parametrize(
-    ("number", "action", "seconds"), [(signal.SIGKILL, "StartProxy", 10), (signal.SIGSTOP, "RestartProxy", 45)]
+    ("number", "action", "seconds"),
+    [(signal.SIGKILL, "StartProxy", 10), (signal.SIGSTOP, "RestartProxy", 45)],
+    ids=["killed", "hangs"],
 )
 def test_a_proxy_that_is_dead_or_hangs_is_started_again(
     make_farmyard: MakeFarmyard, number: signal.Signals, action: str, seconds: float

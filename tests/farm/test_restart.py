@@ -16,7 +16,15 @@ from agent.modem.model import ModemState
 from tests.farm import dying_agent
 from tests.farm.conftest import MakeFarmyard
 from tests.farm.harness import Farmyard
-from tests.farm.witness import Download, Standing, kill_agent, logged_actions, session_file, wait_seen_online
+from tests.farm.witness import (
+    Download,
+    Standing,
+    kill_agent,
+    logged_actions,
+    session_file,
+    wait_seen_online,
+    written_actions,
+)
 
 pytestmark = pytest.mark.farm
 DYING = [sys.executable, str(Path(dying_agent.__file__))]
@@ -59,7 +67,7 @@ def test_a_stopped_agent_ends_soon_and_its_proxies_run_on(make_farmyard: MakeFar
     assert time.monotonic() - began < STOP_SECONDS
     assert yard.browse(row) == row.wan_address
     # Everything that was done has been written: nothing was lost with the stop.
-    assert [entry.command for entry in yard.logs(row.serial) if entry.channel == "agent"] == done
+    assert written_actions(yard, row.serial) == done
     yard.playground.start_agent()
     wait_seen_online(yard, row.serial)
     assert Standing.of(yard, 1) == before
@@ -130,13 +138,13 @@ def test_a_bearer_that_was_dialled_but_not_remembered_is_adopted(make_farmyard: 
     (row,) = yard.wait_online(1)
     assert yard.farm.modem(1).addresses == dialled, "the bearer was dialled again"
     assert yard.browse(row) == dialled[0]
-    # One id is the dead agent's, which nobody can name any more: only the modem's restart gives it back.
-    assert len(yard.farm.modem(1).qmi_clients["wds"]) == 2
+    # One id at most is the dead agent's: nobody can name it any more, only the modem's restart gives it back.
+    assert len(yard.farm.modem(1).qmi_clients["wds"]) <= 2
     # Without a handle of its own the session can be ended all the same.
     yard.playground.run("modem", "reconnect", serial)
     after = wait_seen_online(yard, serial)[0]
     assert yard.browse(after) == after.wan_address == yard.farm.modem(1).addresses[0]
-    assert len(yard.farm.modem(1).qmi_clients["wds"]) == 2
+    assert len(yard.farm.modem(1).qmi_clients["wds"]) <= 2
     assert yard.farm.leaks() == ()
     assert yard.farm.failures() == ()
 

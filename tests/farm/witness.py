@@ -9,7 +9,7 @@ import socket
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from agent.modem.model import ModemState
 from agent.store.rows import ModemRow
@@ -88,10 +88,32 @@ def reported_at(yard: Farmyard, serial: str) -> float | None:
 
 def outbox_rows(yard: Farmyard) -> int:
     """Rows that wait on disk for the database."""
-    path = yard.playground.directory / "state" / "outbox.sqlite"
-    connection = sqlite3.connect(path, timeout=10)
+    return int(_read_outbox(yard, "SELECT count(*) FROM waiting")[0][0])
+
+
+def waiting_actions(yard: Farmyard, serial: str) -> list[str]:
+    """A modem's actions among the rows that wait on disk, in their order."""
+    bodies = (
+        json.loads(text)
+        for (text,) in _read_outbox(yard, "SELECT body FROM waiting WHERE kind = 'log' ORDER BY sequence")
+    )
+    return [body["command"] for body in bodies if _is_action(body["serial"], body["channel"], body["outcome"], serial)]
+
+
+def written_actions(yard: Farmyard, serial: str) -> list[str]:
+    """A modem's actions in `modem_logs`, in their order."""
+    rows = yard.logs(serial, limit=10_000)
+    return [row.command for row in rows if _is_action(row.serial, row.channel, row.outcome, serial)]
+
+
+def _is_action(of: str | None, channel: str, outcome: str, serial: str) -> bool:
+    return (of, channel, outcome) == (serial, "agent", "ok")
+
+
+def _read_outbox(yard: Farmyard, query: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(yard.playground.directory / "state" / "outbox.sqlite", timeout=10)
     try:
-        return int(connection.execute("SELECT count(*) FROM waiting").fetchone()[0])
+        return connection.execute(query).fetchall()
     finally:
         connection.close()
 

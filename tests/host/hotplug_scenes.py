@@ -20,6 +20,7 @@ from pathlib import Path
 from agent.core.errors import TransientError
 from agent.core.identifiers import Slot
 from agent.host.hotplug import EVENTS_AT_ONCE, UdevHotplug
+from agent.host.sysfs_glance import glance
 from agent.modem.model import Hardware
 from tests.host.sysfs_tree import Bed, DirectoryBed, Entry, Plug, UmockdevBed
 
@@ -255,6 +256,57 @@ def thirty_modems_are_scanned_quickly(hotplug: UdevHotplug, bed: Bed) -> None:
     assert spent < 0.5
 
 
+def thirty_modems_are_hardly_looked_at_while_nothing_happens(hotplug: UdevHotplug, bed: Bed) -> None:
+    assert isinstance(bed, DirectoryBed)
+    for n in range(30):
+        for entry in Plug(slot=f"1-{n // 7 + 1}.{n % 7 + 1}", first_tty=4 * n, wdm=n, ifindex=100 + n).entries():
+            bed.show(entry)
+    costs = []
+    for _ in range(4):
+        before = time.process_time()
+        modems = hotplug.scan()
+        costs.append(time.process_time() - before)
+        assert [modem.complete for modem in modems] == [True] * 30
+    assert min(costs[1:]) < costs[0] / 3, costs
+
+
+def a_change_that_no_event_told_of_is_seen(hotplug: UdevHotplug, bed: Bed) -> None:
+    """Also when everything comes back under the names that it had, and so nothing in a listing shows it."""
+    assert isinstance(bed, DirectoryBed)
+    assert hotplug.scan() == ()
+    for entry in FIRST.entries():
+        bed.show(entry)
+    assert [modem.link_index for modem in hotplug.scan()] == [FIRST.ifindex]
+    before, again = glance(), replace(FIRST, ifindex=99)
+    while True:
+        for entry in reversed(list(FIRST.entries())):
+            bed.hide(entry)
+        for entry in again.entries():
+            bed.show(entry)
+        # A directory may give an inode number again, and count time in milliseconds; sysfs does not.
+        if {each[:2] for each in glance() ^ before} == {each[:2] for each in before}:
+            break
+    assert [modem.link_index for modem in hotplug.scan()] == [99]
+    for entry in reversed(list(again.entries())):
+        bed.hide(entry)
+    assert hotplug.scan() == ()
+
+
+def what_an_event_tells_of_is_read_again(hotplug: UdevHotplug, bed: Bed) -> None:
+    """A device is listed before it is whole; its event comes after that, and nothing comes or goes any more."""
+    assert isinstance(bed, DirectoryBed)
+    for entry in FIRST.entries():
+        bed.show(entry)
+    *_, link = FIRST.entries()
+    index = Path(f"/sys{link.path}", "ifindex")
+    index.unlink()
+    assert [modem.complete for modem in hotplug.scan()] == [False]
+    index.write_text(link.attributes["ifindex"])
+    bed.tell(link, "add")
+    assert hotplug.wait(WAIT_SECONDS) == {SLOT}
+    assert [modem.complete for modem in hotplug.scan()] == [True]
+
+
 def churn(bed: DirectoryBed) -> None:
     while True:
         bed.add(FIRST.entries())
@@ -284,6 +336,9 @@ DIRECTORY_ONLY = (
     a_burst_is_taken_in_bounded_bites,
     lost_events_mark_every_slot,
     thirty_modems_are_scanned_quickly,
+    thirty_modems_are_hardly_looked_at_while_nothing_happens,
+    a_change_that_no_event_told_of_is_seen,
+    what_an_event_tells_of_is_read_again,
 )
 
 

@@ -249,6 +249,25 @@ def test_only_so_many_run_at_once_and_waiting_for_a_turn_has_a_deadline(stand_in
     assert len(stand_in.calls) == 3
 
 
+def test_a_run_that_waits_for_its_modem_gives_its_turn_away(stand_in: StandIn, tmp_path: Path) -> None:
+    waiting, let_go = tmp_path / "waiting", tmp_path / "let-go"
+    stand_in.when("--dms-get-ids", script=f"touch {waiting}; until [ -e {let_go} ]; do sleep 0.05; done")
+    stand_in.when("--wds-noop", "")
+    qmi = client(stand_in, concurrency=1)
+    thread = threading.Thread(target=lambda: qmi.imei(NODE, soon(60)))
+    thread.start()
+    deadline = soon()
+    while not waiting.exists():
+        assert not deadline.passed
+        threading.Event().wait(0.005)
+    try:
+        qmi.release(NODE, SESSION, soon(20))
+        assert thread.is_alive()
+    finally:
+        let_go.touch()
+        thread.join(20)
+
+
 def test_hangups_in_a_row_are_counted_by_node(stand_in: StandIn) -> None:
     qmi = client(stand_in)
     stand_in.when("--dms-get-ids", HANGUP, status=1)

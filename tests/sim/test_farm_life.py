@@ -105,3 +105,78 @@ def test_an_unknown_profile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         Farm.create(farm_name("u"), tmp_path / "farm", profile="nonsense")
     assert names_of(f"lm-{farm_name('u')}-") == []
+
+
+UNSHARE = ("unshare", "--mount", "--propagation", "private")
+IN_CHROOT = """
+import subprocess, sys
+from pathlib import Path
+from agent.sim.farm import Farm
+with Farm.create(sys.argv[1], Path(sys.argv[2]), modems=1, profile="instant") as farm:
+    command = farm.command(["ls", "/sys/class/usbmisc", sys.argv[3]], directory=Path("/run"))
+    listed = subprocess.run(command, capture_output=True, text=True)
+    print(listed.stdout + listed.stderr)
+"""
+
+
+def test_a_farm_in_a_plain_chroot(tmp_path: Path) -> None:
+    """A fresh system that was only unpacked: its root is no mount, and the programs in the farm must find themselves in
+    it. The way out of the chroot, back to this machine's own tree, must not be taken."""
+    require("nsenter", "unshare", "ip")
+    script = """
+        set -e
+        mount -t tmpfs tmpfs "$1"
+        # One folder further down: the chroot's root is no mount point.
+        root="$1/inner"
+        mkdir "$root"
+        for each in /*; do
+            if [ -L "$each" ]; then ln -s "$(readlink "$each")" "$root$each"
+            elif [ -d "$each" ] && [ "$each" != /run ]; then mkdir "$root$each"; mount --rbind "$each" "$root$each"; fi
+        done
+        mkdir "$root/run"
+        mount -t tmpfs tmpfs "$root/run"
+        touch "$root/mark"
+        shift
+        exec chroot "$root" "$@"
+    """
+    name = farm_name("r")
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    inner = [sys.executable, "-c", IN_CHROOT, name, "/run/farm", "/mark"]
+    done = subprocess.run(
+        [*UNSHARE, "sh", "-c", script, "sh", str(mounted), *inner],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["/mark", "/sys/class/usbmisc:", "cdc-wdm0"]
+    assert names_of(f"lm-{name}-") == []
+
+
+def test_the_last_farm_takes_the_mount_of_the_names_away(tmp_path: Path) -> None:
+    require("nsenter", "unshare")
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom agent.sim.farm import Farm\n"
+        "import os\n"
+        "def mount(path):\n"
+        "    text = open(f'/proc/self/fdinfo/{os.open(path, os.O_PATH)}').read()\n"
+        "    return text.partition('mnt_id:')[2].split()[0]\n"
+        "def mounted(): return mount('/run') != mount('/run/netns')\n"
+        "with Farm.create(sys.argv[1], Path(sys.argv[2]) / 'one', profile='instant'):\n"
+        "    with Farm.create(sys.argv[1] + '2', Path(sys.argv[2]) / 'two', profile='instant'): pass\n"
+        "    between = mounted()\n"
+        "print(between, mounted())"
+    )
+    command = 'mount -t tmpfs tmpfs /run && exec "$0" -c "$1" "$2" "$3"'
+    done = subprocess.run(
+        [*UNSHARE, "sh", "-c", command, sys.executable, script, farm_name("m")[:10], str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "False"]), done.stderr

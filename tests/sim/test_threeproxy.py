@@ -173,3 +173,48 @@ def test_a_file_that_is_not_understood_ends_it_with_status_1(config: Path, text:
 def test_bad_arguments_end_it_with_status_2() -> None:
     ended = subprocess.run([sys.executable, "-m", "agent.sim.threeproxy"], capture_output=True, timeout=20, check=False)
     assert ended.returncode == 2
+
+
+IN_A_CLOSED_FOLDER = """
+import os, sys
+import agent.sim.threeproxy
+os.setgroups = os.setresgid = os.setresuid = lambda *_: None
+agent.sim.threeproxy._become(70000)
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        raise ImportError(f"{name} is out of reach")
+sys.meta_path.insert(0, Closed())
+sys.path_importer_cache.clear()
+from dns.message import from_wire
+from agent.sim.threeproxy_names import Resolver
+replies = iter([bytes.fromhex(text) for text in sys.argv[1:]])
+def reply(self, nameserver, wire):
+    return wire[:2] + next(replies)[2:]
+Resolver._exchange = reply
+resolver = Resolver(["192.0.2.53"], 1.0)
+print(resolver.resolve("a.test"), resolver.resolve("b.test"))
+"""
+
+
+def test_names_are_resolved_when_the_program_s_files_are_out_of_reach() -> None:
+    """The stand-in of a checkout below a closed folder (/root) serves as a user who cannot open its files."""
+    import dns.message
+    import dns.rrset
+
+    replies = []
+    for name, kind, address, alias in (
+        ("a", "A", "192.0.2.1", True),
+        ("b", "A", "", False),
+        ("b", "AAAA", "2001:db8::1", True),
+    ):
+        reply = dns.message.make_response(dns.message.make_query(f"{name}.test", kind))
+        if alias:
+            reply.answer.append(dns.rrset.from_text(f"{name}.test.", 60, "IN", "CNAME", "c.test."))
+            reply.answer.append(dns.rrset.from_text("c.test.", 60, "IN", kind, address))
+        else:
+            reply.authority.append(dns.rrset.from_text("test.", 60, "IN", "SOA", "n.test. h.test. 1 2 3 4 5"))
+        replies.append(reply.to_wire().hex())
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CLOSED_FOLDER, *replies], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout.split()) == (0, ["192.0.2.1", "2001:db8::1"]), done.stderr

@@ -15,6 +15,7 @@ from agent.modem.model import ModemState
 from agent.store.database import Database
 from agent.store.fleet import Fleet
 from agent.store.inbox import CommandInbox
+from agent.store.presence import HostPresence
 from agent.store.rows import CommandState
 from agent.store.wishes import HostWishes
 from tests.store.farm import BEGIN, HOST, SERIAL, SLOT, rows, serial_of, slot_of
@@ -217,3 +218,21 @@ def test_numbers_beyond_every_id_are_no_error(fleet: Fleet) -> None:
     assert fleet.fetch_events(-huge, 1) != ()
     assert fleet.fetch_logs(SERIAL, before_id=huge, limit=huge) == ()
     assert fleet.fetch_command(huge) is None
+
+
+def test_an_agent_is_known_to_be_away_as_soon_as_it_stops(fleet: Fleet, database_url: str) -> None:
+    before = fleet.fetch_agent(SERIAL)
+    presence = HostPresence(database_url, HOST, "1.0")
+    try:
+        presence.announce()
+        during = fleet.fetch_agent(SERIAL)
+    finally:
+        presence.close()
+    after = fleet.fetch_agent(SERIAL)
+    assert before is not None
+    assert during is not None
+    assert after is not None
+    assert [each.holds_lock for each in (before, during, after)] == [False, True, False]
+    assert during.host == HOST
+    assert 0 <= during.silent_seconds < 60
+    assert fleet.fetch_agent("nobody") is None

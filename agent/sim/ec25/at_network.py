@@ -35,14 +35,16 @@ def _operator(modem: Firmware, command: AtCommand) -> list[str]:
     cell = modem.radio.cell
     if command.form is Form.READ:
         name = modem.operator if modem.registered else None
+        if modem.deregistered:
+            return ["+COPS: 2"]
         return ["+COPS: 0"] if name is None else [f'+COPS: 0,0,"{name}",7']
     if command.form is Form.TEST:
         if modem.measure() is None:
             raise AtRefused(30)
         return [f'+COPS: (2,"{cell.operator}","{cell.operator}","{cell.plmn}",7),,(0,1,2,3,4),(0,1,2)']
     mode = command.number(0)
-    if mode == 0 and not modem.registered:
-        modem.evaluate()
+    if mode in (0, 2):
+        modem.choose_operator(deregistered=mode == 2)
     elif mode in (1, 4):
         modem.reregister()
     elif mode not in (0, 3):

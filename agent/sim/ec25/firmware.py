@@ -81,6 +81,8 @@ class Firmware:
         self.registration_reports = {"+CREG": 0, "+CGREG": 0, "+CEREG": 0}
         self.packet_reports = False
         self.denied = False
+        self.deregistered = False
+        """Told by `AT+COPS=2` to stay off the network."""
         self.refusal: int | None = None
         """ESM cause with which the network refuses every bearer; None: it accepts."""
         self.contexts: dict[int, tuple[str, str]] = {1: ("IPV4V6", "")}
@@ -103,6 +105,7 @@ class Firmware:
         self.error_format = 1
         self.registration_reports = dict.fromkeys(self.registration_reports, 0)
         self.packet_reports = False
+        self.deregistered = False
         self._powered_at = self.clockwork.now
         self.sim.power_cycle()
         self.clockwork.after(self.profile.boot_seconds, self._booted)
@@ -202,6 +205,7 @@ class Firmware:
     def evaluate(self) -> None:
         """Bring the registration in line with power, radio, SIM, signal and the network's mind."""
         able = self.power is Power.ON and self.functionality is Functionality.FULL and self.sim.usable
+        able = able and not self.deregistered
         wanted = Stat.HOME if able and not self.denied else Stat.DENIED if able else Stat.IDLE
         if able and self.radio.silent:
             wanted = Stat.SEARCHING
@@ -229,6 +233,11 @@ class Firmware:
         """`AT+COPS`: leave the network and look for it again."""
         if self._registering is None and self.stat is not Stat.IDLE:
             self._move(Stat.IDLE)
+        self.evaluate()
+
+    def choose_operator(self, *, deregistered: bool) -> None:
+        """`AT+COPS=2`, or 0: automatic again."""
+        self.deregistered = deregistered
         self.evaluate()
 
     def _move(self, stat: Stat) -> None:

@@ -30,6 +30,8 @@ class SimCard:
     lock: CardLock = CardLock.NONE
     pin_tries_left: int = PIN_TRIES
     puk_tries_left: int = PUK_TRIES
+    pins_entered: int = 0
+    """How many PINs it was ever given, right or wrong."""
 
     @property
     def usable(self) -> bool:
@@ -52,6 +54,7 @@ class SimCard:
 
     def enter_pin(self, pin: str) -> bool:
         """Try a PIN; three wrong ones in a row block it."""
+        self.pins_entered += 1
         if pin == self.pin:
             self.lock, self.pin_tries_left = CardLock.NONE, PIN_TRIES
             return True
