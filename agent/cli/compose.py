@@ -25,11 +25,11 @@ from agent.host.serial_port import SerialPortOpener
 from agent.host.state_files import FilePinMemory, FileSessionMemory
 from agent.host.usb import SysfsUsbBus
 from agent.modem.admission import AdmissionPolicy
+from agent.modem.caretaker import HostRange
 from agent.modem.health import HealthPolicy
 from agent.modem.machine import Conduct, Machine, Timing
 from agent.modem.model import ProxyPolicy
 from agent.modem.ports import HotplugSource, Recorder, Wishes
-from agent.modem.supervisor import HostRange
 from agent.store.wishes import AllocationRanges, DesiredDefaults
 
 QMICLI_PROCESSES = 6

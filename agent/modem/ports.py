@@ -198,7 +198,7 @@ class PinMemory(Protocol):
 
 
 class HotplugSource(Protocol):
-    """Where modems appear and go: one code path for events and enumeration."""
+    """Where modems appear and go: one code path for events and enumeration. `scan` and `wake` from any thread."""
 
     def scan(self) -> tuple[Hardware, ...]:
         """Every modem that is there now, complete or not."""

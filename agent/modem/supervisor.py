@@ -1,7 +1,7 @@
-"""Lets modems in, tells their threads what changes, and looks after the modems that are away.
+"""Lets modems in, tells their threads what changes, and ends them.
 
-Three loops of its own: the bus (hot-plug), the caretaker (modems that are not there, stale rules), and the post
-(operators' commands). Each beats, so that the watchdog knows that it turns.
+Three loops of its own: the bus (hot-plug), the caretaker's rounds, and the post (operators' commands). Each beats, so that
+the watchdog knows that it turns.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core.clock import Deadline, now
 from agent.core.errors import AgentError, DeviceError, TransientError
-from agent.core.identifiers import Serial, Slot
+from agent.core.identifiers import Slot
 from agent.modem.admission import Admission, AdmissionPolicy
-from agent.modem.executor import Bench, Executor
-from agent.modem.health import Health
+from agent.modem.caretaker import Caretaker, HostRange
 from agent.modem.machine import Conduct, Machine
 from agent.modem.model import Desired, Hardware
-from agent.modem.observer import Observer
-from agent.modem.planner import Intent, plan
 from agent.modem.ports import CommandRequest, CommandResult, HotplugSource, Qmi
 from agent.modem.registry import Registry
-from agent.modem.reporting import Reporter, describe
 from agent.modem.worker import ModemWorker, Surroundings
 
 logger = logging.getLogger(__name__)
@@ -41,14 +36,6 @@ class Inbox(Protocol):
 
     def claim(self, limit: int) -> Sequence[CommandRequest]:
         """Take waiting commands. Raises TransientError while the database is away."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostRange:
-    """The uids and tables that may be given to modems: what is in them and nobody's is purged."""
-
-    uids: range
-    tables: range
 
 
 class Supervisor:
@@ -69,10 +56,8 @@ class Supervisor:
         self._machine = machine
         self._source = source
         self._inbox = inbox
-        self._conduct = conduct
         self._admission = Admission(admission)
         self._rescan_seconds = rescan_seconds
-        self._range = host_range
         self._beat = beat
         self._registry = Registry()
         self._workers: dict[Slot, ModemWorker] = {}
@@ -84,7 +69,6 @@ class Supervisor:
         self._stopping = threading.Event()
         self._tidy = threading.Event()
         self._mail = threading.Event()
-        self._absent_reporters: dict[Serial, Reporter] = {}
         self._surroundings = Surroundings(
             machine=machine,
             registry=self._registry,
@@ -92,6 +76,13 @@ class Supervisor:
             occupied=lambda slot: slot in self._present,
             beat=beat,
             restart_qmi_proxy=self._restart_qmi_proxy,
+        )
+        self._caretaker = Caretaker(
+            machine=machine,
+            conduct=conduct,
+            host_range=host_range,
+            present=self._registry.present,
+            is_away=self._is_away,
         )
         self._threads = [
             threading.Thread(target=self._watch_bus, name="bus", daemon=True),
@@ -209,56 +200,15 @@ class Supervisor:
             self._beat("caretaker")
             self._tidy.clear()
             try:
-                self._tidy_up()
+                self._caretaker.tidy_up()
             except (TransientError, DeviceError) as error:
                 logger.warning("tidying up was cut off", extra={"ERROR": str(error)})
             except AgentError:
                 logger.exception("tidying up failed")
             self._tidy.wait(CARETAKER_SECONDS)
 
-    def _tidy_up(self) -> None:
-        machine = self._machine
-        if machine.routing.ensure_host_rules():
-            logger.info("the host's routing rules were put in place")
-        known = machine.wishes.known()
-        present = self._registry.present()
-        machine.device_links.keep_only(present)
-        if machine.wishes.complete:
-            self._purge(known, present)
-        for desired in known:
-            if desired.serial not in present and self._is_away(desired) and not self._stopping.is_set():
-                self._look_after(desired)
-
     def _is_away(self, desired: Desired) -> bool:
-        """Whether the modem is not on the bus: one that only waits for its admission is not away."""
         return self._bus_seen and self._machine.wishes.home_slot(desired.serial) not in self._present
-
-    def _purge(self, known: Sequence[Desired], present: frozenset[Serial]) -> None:
-        keep = [desired.allocation for desired in known if desired.allocation is not None]
-        for rule in self._machine.routing.purge(keep, self._range.uids, self._range.tables):
-            logger.warning("purged a stale rule", extra={"UID": rule.uid, "TABLE": rule.table})
-        wanted = {desired.serial for desired in known} | present
-        for serial in self._machine.proxies.known():
-            if serial not in wanted:
-                logger.warning("purged a proxy that belongs to no modem", extra={"MODEM": serial})
-                self._machine.proxies.forget(serial)
-
-    def _look_after(self, desired: Desired) -> None:
-        """One pass for a modem that is not there: its rules stand, so its proxy stays closed."""
-        conduct, machine = self._conduct(), self._machine
-        qmi = machine.qmi_for(lambda *_: None)
-        observed = Observer(machine, qmi, conduct.timing).observe(desired, None, None, probe=False)
-        intent = Intent(desired=desired, proxy_text=observed.proxy.configuration, health=conduct.health)
-        decided = plan(observed, intent, Health(), now())
-        executor = Executor(machine, qmi, conduct.timing)
-        reporter = self._absent_reporters.setdefault(desired.serial, Reporter(machine.recorder))
-        for action in decided.actions:
-            executor.execute(action, Bench(desired=desired, hardware=None, at=None))
-            logger.info("action done", extra={"MODEM": desired.serial, "ACTION": describe(action)})
-            reporter.action(desired.serial, action, None)
-        if desired.serial in self._registry.present():
-            return
-        reporter.report(desired, observed, decided, None, sample=False)
 
     # -- the post ----------------------------------------------------------------------------------------------------
 
