@@ -80,8 +80,8 @@ class ProcessRunner:
     def _watch(
         self, process: subprocess.Popen[bytes], deadline: Deadline, turn: contextlib.ExitStack
     ) -> tuple[str, bool]:
-        """(output, whether it had to be ended). Closes `turn` when it has lasted long enough. Ends with the process, not with its pipe: qmicli starts qmi-proxy, and
-        whatever else outlives it must not be waited for."""
+        """(output, whether it had to be ended). Closes `turn` when that has lasted long enough. Ends with the process,
+        not with its pipe: qmicli starts qmi-proxy, and whatever else outlives it must not be waited for."""
         if process.stdout is None:
             raise TransientError("a started process has no output")
         remaining = deadline.remaining_seconds

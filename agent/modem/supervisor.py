@@ -1,7 +1,7 @@
 """Lets modems in, tells their threads what changes, and ends them.
 
-Three loops of its own: the bus (hot-plug), the caretaker's rounds, and the post (operators' commands). Each beats, so that
-the watchdog knows that it turns.
+Three loops of its own: the bus (hot-plug), the caretaker's rounds, and the post (operators' commands). Each beats,
+so that the watchdog knows that it turns.
 """
 
 from __future__ import annotations

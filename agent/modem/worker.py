@@ -18,6 +18,7 @@ from agent.core.errors import AgentError, DeviceError, TransientError
 from agent.core.identifiers import Serial, Slot
 from agent.modem import ec25
 from agent.modem.actions import Action, SwitchToQmi
+from agent.modem.at_session import AtSession
 from agent.modem.command_runner import CommandRunner
 from agent.modem.executor import Bench, Executor
 from agent.modem.health import Health, Verdict, due_step, observe_verdict
@@ -26,7 +27,6 @@ from agent.modem.model import Desired, Hardware, ModemState, Observed
 from agent.modem.observer import Observer
 from agent.modem.planner import Intent, Plan, plan
 from agent.modem.ports import AtPort, CommandRequest, CommandResult, Qmi
-from agent.modem.recorded_port import RecordedPort
 from agent.modem.registry import Registry
 from agent.modem.reporting import Reporter, describe
 
@@ -65,13 +65,17 @@ class ModemWorker:
         self._around = surroundings
         self._machine = surroundings.machine
         self._hardware: Hardware | None = hardware
-        self._at: AtPort | None = None
-        self._open_failures = 0
         self._action_failures = 0
         self._rapid_passes = 0
         self._health = Health()
         self._looked_at: Instant = float("-inf")
         self._reporter = Reporter(self._machine.recorder)
+        self._session = AtSession(
+            slot=hardware.slot,
+            opener=self._machine.at_ports,
+            record=partial(self._record_exchange, "at"),
+            on_urc=self._take_urc,
+        )
         self._qmi = self._machine.qmi_for(partial(self._record_exchange, "qmi"))
         self._observer = Observer(self._machine, self._qmi, surroundings.conduct().timing)
         self._commands: queue.Queue[CommandRequest] = queue.Queue(COMMANDS_WAITING)
@@ -129,7 +133,7 @@ class ModemWorker:
                     break
                 self._sleep(wait_seconds)
         finally:
-            self._drop_port()
+            self._session.drop()
             if self.serial is not None:
                 self._around.registry.release(self.serial, self.slot)
             self._refuse_waiting_commands()
@@ -169,7 +173,7 @@ class ModemWorker:
             if self.serial is not None:
                 self._pass(self.serial, None, None, conduct)
             return None
-        at = self._open_port(hardware, conduct)
+        at = self._session.open(hardware, Deadline.after(conduct.timing.open_seconds))
         if self.serial is None and (at is None or not self._identify(at)):
             return self._wait_for_identity(hardware, conduct)
         assert self.serial is not None
@@ -181,9 +185,9 @@ class ModemWorker:
             changed, hardware = self._hardware_changed, self._hardware
             self._hardware_changed = False
         if changed:
-            self._drop_port()
+            self._session.drop()
             self._observer.forget()
-            self._trust_port(hardware)
+            self._session.trust(hardware)
             if self.serial is not None and hardware is not None:
                 self._machine.device_links.make(self.serial, hardware)
             if self.serial is not None and hardware is None:
@@ -192,32 +196,8 @@ class ModemWorker:
 
     # -- the AT port and the modem's identity --------------------------------------------------------------------
 
-    def _open_port(self, hardware: Hardware, conduct: Conduct) -> AtPort | None:
-        if self._at is not None or hardware.at_node is None:
-            return self._at
-        try:
-            port = self._machine.at_ports.open(
-                hardware.at_node, Deadline.after(conduct.timing.open_seconds), self._take_urc
-            )
-            self._at = RecordedPort(port, partial(self._record_exchange, "at"))
-        except TransientError as error:
-            self._open_failures += 1
-            logger.warning("AT port did not open", extra={"MODEM": self.serial or self.slot, "ERROR": str(error)})
-        return self._at
-
-    def _trust_port(self, hardware: Hardware | None) -> None:
-        """The device is another one now, or was reset: what is known of its AT port's opens counts no more."""
-        self._open_failures = 0
-        if hardware is not None and hardware.at_node is not None:
-            self._machine.at_ports.forget(hardware.at_node)
-
     def _record_exchange(self, channel: str, command: str, answer: str, outcome: str, seconds: float) -> None:
         self._reporter.exchange(self.serial, channel, command, answer, outcome, seconds)
-
-    def _drop_port(self) -> None:
-        if self._at is not None:
-            self._at.close()
-            self._at = None
 
     def _take_urc(self, line: str) -> None:
         """Called in the port's thread."""
@@ -234,7 +214,7 @@ class ModemWorker:
         except (TransientError, DeviceError) as error:
             logger.info("modem has not said who it is yet", extra={"SLOT": self.slot, "ERROR": str(error)})
             if isinstance(error, TransientError):
-                self._drop_port()
+                self._session.drop()
             return False
         serial = ec25.serial_of(identity, self._hardware.usb_serial if self._hardware is not None else None)
         if serial is None:
@@ -274,9 +254,9 @@ class ModemWorker:
         if step is not None:
             logger.warning("resetting a modem that never answered", extra={"SLOT": self.slot, "ACTION": step.value})
             self._machine.usb.reset(hardware)
-            self._trust_port(hardware)
-        self._open_failures = max(self._open_failures, 1)
-        return min(OPEN_BACK_OFF.wait_seconds(self._open_failures), conduct.timing.unwell_look_seconds)
+            self._session.trust(hardware)
+        self._session.failures = max(self._session.failures, 1)
+        return min(OPEN_BACK_OFF.wait_seconds(self._session.failures), conduct.timing.unwell_look_seconds)
 
     def _is_home(self, desired: Desired) -> bool:
         return self._machine.wishes.home_slot(desired.serial) == self.slot
@@ -289,11 +269,11 @@ class ModemWorker:
         due = now() - self._looked_at >= timing.look_seconds or self._health.ailing
         observed = self._observer.observe(desired, hardware, at, probe=due)
         if at is not None and not observed.responsive:
-            self._drop_port()
+            self._session.drop()
         if due and observed.probe is not None:
             self._looked_at = now()
         decided = plan(observed, self._intent(desired, observed, conduct), self._health, now())
-        failure = self._execute(decided, Bench(desired=desired, hardware=hardware, at=self._at), conduct)
+        failure = self._execute(decided, Bench(desired=desired, hardware=hardware, at=self._session.port), conduct)
         self._health = decided.health
         self._around.registry.remember_health(serial, self._health)
         self._reporter.report(desired, observed, decided, failure, sample=observed.probe is not None)

@@ -11,6 +11,7 @@ from agent.core.errors import InvariantError
 from agent.sim import links, machine
 from agent.sim.carrier import Carrier
 from agent.sim.ec25.at_channel import AtChannel
+from agent.sim.ec25.bearers import CLIENT_END
 from agent.sim.ec25.firmware import Firmware, Owner, Power
 from agent.sim.ec25.profile import Profile
 from agent.sim.ec25.qmi_port import QmiPort
@@ -93,10 +94,12 @@ class EmulatedModem:
         await self._take_away((topology.device, *topology.interfaces), announce=announce)
 
     async def usb_reset(self) -> None:
-        """The host deauthorised and authorised the device: its ports go and come back; the firmware runs on."""
+        """The host deauthorised and authorised the device: its ports go and come back; the firmware runs on, but no
+        bearer outlives the ports it was for."""
         if self.slot is None or self._topology is None:
             return
         slot = self.slot
+        await self.firmware.bearers.end_all(CLIENT_END, by_network=False)
         await self._take_away(self._topology.interfaces, announce=True)
         self.end_faults_until("usb_reset")
         topology = await self._enumerate(slot, device=self._topology.numbers.device)

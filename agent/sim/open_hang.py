@@ -13,6 +13,7 @@ import stat
 import struct
 from pathlib import Path
 
+from agent.core.errors import ConfigError
 from agent.sim import kernel
 
 _IN_HEADER = struct.Struct("<IIQQIIII")
@@ -27,7 +28,11 @@ class OpenHang:
     """The FUSE channel; mount it, and unmount and close it to end the fault."""
 
     def __init__(self) -> None:
-        self._channel = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        """ConfigError where the kernel or the container has no FUSE."""
+        try:
+            self._channel = os.open("/dev/fuse", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise ConfigError(f"an open that hangs needs FUSE: {error}") from error
         self.waiting: set[int] = set()
         """Opens that hang now."""
 

@@ -7,6 +7,7 @@ import compileall
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     if os.geteuid() != 0 and NEED_ROOT & set(names):
         parser.error("root is needed for network namespaces (only cli runs without)")
+    # Nothing may be left behind, not even of a run that was told to stop.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     _compile()
     console = Console(width=None if sys.stdout.isatty() else 150)
     runs = []
@@ -79,7 +82,7 @@ def _table(name: str, run: Run) -> Table:
     table.add_column("")
     table.add_column("note")
     for figure in run.figures:
-        goal = "" if figure.goal is None else f"≤ {figure.goal:g} {figure.unit}"
+        goal = "" if figure.goal is None else f"≤ {figure.goal:.3g} {figure.unit}"
         table.add_row(figure.name, f"{figure.value:.2f} {figure.unit}", goal, MET[figure.met], figure.note)
     return table
 

@@ -5,7 +5,9 @@ boot, then registration (the QMI port is ready meanwhile), then the data connect
 to `jitter`, so the slowest of thirty takes longer. It is not subtracted but multiplied: the goal is 1.5 times a
 modem's own time, plus the batching (collect_seconds, and batch_interval_seconds for every batch but the first).
 That is measured twice: as shipped, where the batching is most of the time, and without batching, where thirty
-threads really begin at once.
+threads really work at once. The farm plugs modems in one after another, which takes it a second or two: each modem's
+time begins with its own first event, and the time of all thirty is allowed what passes between the first modem's first
+event and the last one's.
 """
 
 from __future__ import annotations
@@ -46,15 +48,19 @@ def run() -> list[Figure]:
         _figure(
             "30 at once, without batching",
             at_once.last,
-            FACTOR * own,
-            f"{at_once.last / own:.2f} times a modem's own time; {proxy_in_use()}",
+            FACTOR * own + at_once.plugging,
+            f"{at_once.plugging:.1f} s of it the farm was still plugging in; {proxy_in_use()}",
         ),
-        _figure("the slowest modem since its own event", at_once.slowest, FACTOR * own, "without batching"),
+        _figure(
+            "the slowest of them, since its own event",
+            at_once.slowest,
+            FACTOR * own,
+            f"{at_once.slowest / own:.2f} times a modem's own time",
+        ),
         _figure("beside: one modem alone", alone.last, note="same agent, same profile"),
         _figure(
             "beside: a modem's own time by its profile", own, note=f"up to {own * (1 + DEMO.jitter):.1f} s by chance"
         ),
-        _figure("beside: the farm took to plug 30 in", at_once.plugging, note="first event to last"),
     ]
 
 

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,9 +104,8 @@ class UdevEar:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        opener = threading.Thread(target=self._open)
-        opener.start()
-        opener.join()
+        with ThreadPoolExecutor(1) as opener:
+            opener.submit(self._open).result()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
         return self

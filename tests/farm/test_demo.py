@@ -33,7 +33,7 @@ class Elsewhere:
 
     def command(self, *arguments: str) -> list[str]:
         target = (f"--target={self.holder}", "--net", "--mount", f"--root=/proc/{self.holder}/root")
-        return ["nsenter", *target, "--", *arguments]
+        return ["nsenter", *target, "--", "env", "--chdir=/", *arguments]
 
     def demo(self, *arguments: str) -> list[str]:
         base = [sys.executable, "-m", "agent.cli.main", "demo", "--modems", "1", "--directory", str(self.directory)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from agent.modem.machine import Timing
@@ -43,9 +45,7 @@ def test_a_mute_connection_is_recovered_ever_harder_then_quarantined_and_well_ag
     assert len(steps) == 4
     assert places == sorted(places), steps
     assert places[-1] == 3, steps
-    first, second = (
-        (later.at - sooner.at).total_seconds() for sooner, later in zip(taken[:2], taken[1:3], strict=True)
-    )
+    first, second = ((later.at - sooner.at).total_seconds() for sooner, later in pairwise(taken[:3]))
     assert first >= FIRST_WAIT_SECONDS - CLOCK_SECONDS
     # The radio stays off for a while before its step is done and noted.
     assert second >= 2 * FIRST_WAIT_SECONDS + Timing().radio_cycle_seconds - CLOCK_SECONDS

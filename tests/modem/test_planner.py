@@ -222,6 +222,34 @@ def test_a_failing_probe_degrades_then_recovers_by_escalating_steps() -> None:
     assert not well.health.quarantined
 
 
+def test_a_modem_that_was_helped_is_well_when_a_probe_passes_and_not_before() -> None:
+    world = World()
+    converge(world, desired())
+    helped = Health(steps=2, stepped_at=100.0, score=2.0, scored_at=100.0)
+    unproven = plan(replace(world.observe(), probe=None), world.intent(desired()), helped, 101.0)
+    assert unproven.state is ModemState.RECOVERING
+    assert unproven.health.steps == 2, "the next step must be a harder one"
+    proven = plan(world.observe(), world.intent(desired()), unproven.health, 102.0)
+    assert proven.state is ModemState.ONLINE
+    assert proven.health.steps == 0
+
+
+def test_a_mute_at_port_beside_a_bearer_fails_while_one_without_is_still_booting() -> None:
+    world = World()
+    converge(world, desired())
+    mute = replace(world.observe(), responsive=False, sim=None)
+    health = Health()
+    steps: list[act.Action] = []
+    for number in range(3):
+        decided = plan(mute, world.intent(desired()), health, number * 15.0)
+        health = decided.health
+        steps.extend(decided.actions)
+    assert steps == [act.Recover(step=act.RecoveryStep.RESET_USB)]
+    booting = plan(replace(mute, bearer=None), world.intent(desired()), Health(), 0.0)
+    assert booting.state is ModemState.INITIALISING
+    assert booting.health.failures == 0
+
+
 def test_a_modem_that_refuses_qmi_mode_is_not_switched_over_and_over() -> None:
     world = World(usbnet=3)
     first = plan(world.observe(), world.intent(desired()), Health(), 0.0)

@@ -160,6 +160,21 @@ def test_denied_registration_has_no_service() -> None:
     on_bench(test)
 
 
+def test_a_modem_told_to_leave_the_network_stays_away_until_it_is_told_to_look_again() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.settle()
+        assert "OK" in await bench.ask("AT+COPS=2")
+        assert "+COPS: 2\r\n" in await bench.ask("AT+COPS?")
+        bench.firmware.evaluate()
+        await bench.settle()
+        assert "+CEREG: 0,0" in await bench.ask("AT+CEREG?")
+        assert "OK" in await bench.ask("AT+COPS=0")
+        await bench.settle()
+        assert "+CEREG: 0,1" in await bench.ask("AT+CEREG?")
+
+    on_bench(test)
+
+
 def test_losing_the_signal_while_searching_ends_the_search() -> None:
     async def test(bench: Bench) -> None:
         await bench.ask("AT+CFUN=4")

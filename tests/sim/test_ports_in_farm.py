@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from agent.core.errors import DeviceError
 from agent.sim.farm import Farm
 from agent.sim.records import ModemStatus
+from tests.postgres_fixture import missing_service
 from tests.sim.drive import at, output, qmicli, run, until
 
 pytestmark = pytest.mark.root
@@ -129,7 +131,13 @@ def test_a_hung_qmi_port_answers_nobody(farm: Farm, modem: ModemStatus) -> None:
     assert modem.imei in qmicli(farm, modem.qmi_node, "--dms-get-ids", proxy=False)
 
 
+def require_fuse() -> None:
+    if not Path("/dev/fuse").exists():
+        missing_service("needs /dev/fuse: a container may have to be given it")
+
+
 def test_an_open_that_hangs_can_be_killed_and_ends_with_the_fault(farm: Farm, modem: ModemStatus) -> None:
+    require_fuse()
     farm.fault(modem.modem, "open_hang")
     started = time.monotonic()
     hung = run(farm, "timeout", "-s", "KILL", "0.5", "cat", str(modem.at_node))
@@ -140,7 +148,7 @@ def test_an_open_that_hangs_can_be_killed_and_ends_with_the_fault(farm: Farm, mo
 
 
 def test_an_open_that_hangs_does_not_outlive_the_modem(farm: Farm, modem: ModemStatus) -> None:
-
+    require_fuse()
     farm.fault(modem.modem, "open_hang")
     with subprocess.Popen(farm.command(["cat", str(modem.at_node)]), stderr=subprocess.PIPE) as cat:
         time.sleep(0.2)

@@ -187,4 +187,5 @@ def test_no_worker_outlives_its_supervisor(server: Server) -> None:
     server.process.kill()
     server.process.wait(10)
     _, alive = psutil.wait_procs([worker], timeout=10)
-    assert alive == []
+    # In a container whose first process collects nobody, an orphan that has ended stays a zombie.
+    assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []

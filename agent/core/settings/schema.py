@@ -186,7 +186,7 @@ class HealthSettings(Section):
     """[health] How modems are watched and healed."""
 
     interval_seconds: PositiveSeconds = Field(
-        default=45.0, description="Time between two looks at a modem that is well."
+        default=30.0, description="Time between two looks at a modem that is well."
     )
     probe_target: str = Field(
         default="1.1.1.1:443", description="ADDRESS:TCP-PORT that must be reachable through every modem."
