@@ -74,7 +74,7 @@ def test_a_changed_setting_takes_effect_and_a_broken_file_does_not(make_farmyard
         )
 
     good = yard.playground.config.read_text()
-    for number, broken in enumerate((good + '\n[proxy]\nlisten = "once more"\n', good.replace("users", "usres")), 1):
+    for number, broken in enumerate((good + '\n[proxy]\nlisten = "once more"\n', good.replace("users", "uzers")), 1):
         yard.playground.config.write_text(broken)
         hang_up(yard)
         yard.wait_for(
