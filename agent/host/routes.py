@@ -29,7 +29,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agent.core.errors import TransientError
 from agent.host.netlink import FAMILY_OF, HEADER, NetlinkChannel, Request, decode
-from agent.host.sysctl import fetch_switch, save_switch
+from agent.host.sysctl import NET, fetch_switch, save_switch
 from agent.modem.actions import ApplyRouting
 from agent.modem.model import Address, Allocation, Route, RoutingState, Rule
 from agent.modem.routing import FAMILIES, host_rules, wanted_reverse_path_filter
@@ -59,8 +59,11 @@ _ALREADY_GONE = (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
 class NetlinkRouting:
     """`ports.Routing` on the kernel; every method raises TransientError and may be called from any thread."""
 
-    def __init__(self, channel: NetlinkChannel) -> None:
+    def __init__(self, channel: NetlinkChannel, families: tuple[int, ...] | None = None) -> None:
+        """`families`: those the kernel has; None: look."""
         self._channel = channel
+        self._families = families if families is not None else kernel_families()
+        self._host_wanted = frozenset(rule for rule in host_rules() if rule.family in self._families)
 
     def observe(self, allocation: Allocation, link_index: int | None) -> RoutingState:
         """All rules for the modem's uid or into its table, and all routes of its table, strays included.
@@ -70,13 +73,14 @@ class NetlinkRouting:
         """
         rules = {
             rule
-            for rule, _ in self._rules(FAMILIES, _mentions(allocation))
+            for rule, _ in self._rules(self._families, _mentions(allocation))
             if rule.uid in (allocation.uid, -allocation.uid) or rule.table == allocation.table
         }
-        routes = {route for route, _ in self._routes(FAMILIES, allocation.table)}
+        routes = {route for route, _ in self._routes(self._families, allocation.table)}
         return RoutingState(
             rules=frozenset(rules),
             routes=frozenset(routes),
+            families=self._families,
             reverse_path_filter=_reverse_path_filter(link_index) if link_index is not None else None,
             reverse_path_filter_of_all=_reverse_path_filter_of_all(),
         )
@@ -99,12 +103,12 @@ class NetlinkRouting:
 
     def ensure_host_rules(self) -> bool:
         """Make the host's own rules exist, and see that they do; True when something had to be changed."""
-        missing = host_rules() - self._host_rules()
+        missing = self._host_wanted - self._host_rules()
         if not missing:
             return False
         codes = self._channel.execute([_rule_request(rule) for rule in sorted(missing, key=_rule_order)])
         _check("add the host's rules", codes, _ALREADY_THERE)
-        if not host_rules() <= self._host_rules():
+        if not self._host_wanted <= self._host_rules():
             raise TransientError("netlink: the host's rules did not appear")
         return True
 
@@ -121,18 +125,18 @@ class NetlinkRouting:
             uid = abs(rule.uid) if rule.uid is not None else None
             return (uid in uids and uid not in kept_uids) or stale_table(rule.table)
 
-        purged = [(rule, raw) for rule, raw in self._rules(FAMILIES) if stale(rule)]
+        purged = [(rule, raw) for rule, raw in self._rules(self._families) if stale(rule)]
         requests = [Request(RTM_DELRULE, 0, raw[HEADER.size :]) for _, raw in purged]
         requests += [
             Request(RTM_DELROUTE, 0, raw[HEADER.size :])
-            for route, raw in self._routes(FAMILIES, None)
+            for route, raw in self._routes(self._families, None)
             if stale_table(route.table)
         ]
         _check("delete a stale rule or route", self._channel.execute(requests), _ALREADY_GONE)
         return tuple(sorted((rule for rule, _ in purged), key=_rule_order))
 
     def _host_rules(self) -> set[Rule]:
-        return {rule for rule, _ in self._rules(FAMILIES)} & host_rules()
+        return {rule for rule, _ in self._rules(self._families)} & host_rules()
 
     def _rule_deletions(self, stale: frozenset[Rule]) -> list[Request]:
         found = self._rules(sorted({rule.family for rule in stale}))
@@ -160,6 +164,11 @@ class NetlinkRouting:
             request = Request.encode(RTM_GETROUTE, 0, rtmsg(), attrs=attributes, family=FAMILY_OF[family])
             for raw in self._channel.dump(request, lambda raw: raw[_TABLE_BYTE] <= TABLE_BY_ATTRIBUTE):
                 yield _parse_route(family, decode(rtmsg, raw)), raw
+
+
+def kernel_families() -> tuple[int, ...]:
+    """Address families of this kernel; without IPv6 (`ipv6.disable=1`) nothing can leave by it either."""
+    return FAMILIES if (NET / "ipv6").exists() else (4,)
 
 
 def _mentions(allocation: Allocation) -> Callable[[bytes], bool]:

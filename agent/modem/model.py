@@ -253,6 +253,8 @@ class RoutingState:
 
     rules: frozenset[Rule] = frozenset()
     routes: frozenset[Route] = frozenset()
+    families: tuple[int, ...] = (4, 6)
+    """Address families that this kernel has: IPv6 may be compiled out or switched off at boot."""
     reverse_path_filter: int | None = None
     """Effective rp_filter of the link (the maximum of its own and `all`); None without a link."""
     reverse_path_filter_of_all: int = 0

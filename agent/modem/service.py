@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from agent.modem.actions import (
     Action,
     ApplyRouting,
@@ -14,7 +16,17 @@ from agent.modem.actions import (
     StopProxy,
     WriteProxyConfiguration,
 )
-from agent.modem.model import Allocation, Bearer, Desired, LinkState, Observed, RoutingState, UnitState
+from agent.modem.model import (
+    Allocation,
+    Bearer,
+    Desired,
+    LinkState,
+    Observed,
+    Route,
+    RoutingState,
+    Rule,
+    UnitState,
+)
 from agent.modem.proxying import configuration_digest
 from agent.modem.routing import modem_routes, modem_rules, wanted_reverse_path_filter
 
@@ -73,9 +85,16 @@ def alternative_name(desired: Desired) -> str:
 def _closing_changes(observed: Observed, desired: Desired, allocation: Allocation) -> ApplyRouting:
     found = observed.routing
     return ApplyRouting(
-        add_rules=modem_rules(allocation, desired.rule_priority) - found.rules,
-        add_routes=modem_routes(allocation, None, None) - found.routes,
+        add_rules=_of(found.families, modem_rules(allocation, desired.rule_priority)) - found.rules,
+        add_routes=_of(found.families, modem_routes(allocation, None, None)) - found.routes,
     )
+
+
+Ruling = TypeVar("Ruling", Rule, Route)
+
+
+def _of(families: tuple[int, ...], wanted: frozenset[Ruling]) -> frozenset[Ruling]:
+    return frozenset(each for each in wanted if each.family in families)
 
 
 def _opening_actions(
@@ -83,9 +102,9 @@ def _opening_actions(
 ) -> tuple[Action, ...]:
     """The bearer's own route, and the removal of everything that does not belong."""
     link_index = observed.link.index if observed.link is not None else None
-    wanted_rules = modem_rules(allocation, desired.rule_priority, usable_bearer(observed) if observed.link else None)
-    wanted_routes = modem_routes(allocation, usable_bearer(observed), link_index)
-    found = observed.routing
+    found, bearer = observed.routing, usable_bearer(observed)
+    wanted_rules = _of(found.families, modem_rules(allocation, desired.rule_priority, bearer))
+    wanted_routes = _of(found.families, modem_routes(allocation, bearer, link_index))
     changes = ApplyRouting(
         add_rules=wanted_rules - found.rules - closing.add_rules,
         add_routes=wanted_routes - found.routes - closing.add_routes,

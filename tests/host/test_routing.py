@@ -363,3 +363,16 @@ def test_what_comes_from_the_bearers_address_looks_in_the_modems_table(routing: 
     gone = rules - modem_rules(ALLOCATION, PRIORITY)
     routing.apply(ApplyRouting(delete_rules=gone))
     assert routing.observe(ALLOCATION, None).rules == modem_rules(ALLOCATION, PRIORITY)
+
+
+def test_a_kernel_without_ipv6_gets_rules_and_routes_of_ipv4_only() -> None:
+    with fresh_namespace():
+        channel = NetlinkChannel()
+        try:
+            routing = NetlinkRouting(channel, families=(4,))
+            assert routing.ensure_host_rules()
+            assert not routing.ensure_host_rules()
+            assert routing.observe(ALLOCATION, None).families == (4,)
+            assert "suppress_prefixlength" not in ip("-6", "rule")
+        finally:
+            channel.close()

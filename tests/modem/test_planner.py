@@ -273,6 +273,16 @@ def test_a_mute_control_port_changes_nothing_of_what_serves_and_is_helped_over_t
     assert all(isinstance(step, act.Recover) for step in steps)
 
 
+def test_a_kernel_without_ipv6_converges_all_the_same() -> None:
+    world = World()
+    converge(world, desired())
+    world.rules = frozenset(rule for rule in world.rules if rule.family == 4)
+    world.routes = frozenset(route for route in world.routes if route.family == 4)
+    observed = world.observe()
+    without = replace(observed, routing=replace(observed.routing, families=(4,)))
+    assert plan(without, world.intent(desired()), Health(), 0.0).actions == ()
+
+
 def test_a_disabled_modem_loses_its_proxy_before_its_rules() -> None:
     world = World()
     converge(world, desired())
