@@ -71,7 +71,7 @@ class FilePinMemory:
         self._lock = threading.Lock()
 
     def tried(self, iccid: Iccid, pin: str) -> bool:
-        """Whether this PIN has ever been tried on this SIM."""
+        """Whether this PIN was tried on this SIM and is not known to have been right."""
         with self._lock:
             key, tries = self._fetch()
         return _digest(key, iccid, pin) in tries
@@ -81,6 +81,12 @@ class FilePinMemory:
         with self._lock:
             key, tries = self._fetch()
             self._save(key, tries | {_digest(key, iccid, pin)})
+
+    def accept(self, iccid: Iccid, pin: str) -> None:
+        """The SIM took this PIN: it may be entered again when the SIM wants it again."""
+        with self._lock:
+            key, tries = self._fetch()
+            self._save(key, tries - {_digest(key, iccid, pin)})
 
     def _fetch(self) -> tuple[bytes, frozenset[str]]:
         """(key, digests). The first time, an empty list is made before the key: so a key without a list, or a list

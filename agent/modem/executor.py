@@ -114,6 +114,7 @@ class Executor:
                 # Remembered first: should we die in between, the PIN counts as tried, and the card is safe.
                 self.machine.pins.remember(iccid, pin)
                 self._command(port, f'AT+CPIN="{pin}"')
+                self.machine.pins.accept(iccid, pin)
             case ReportRegistration():
                 for family in ("CREG", "CGREG", "CEREG"):
                     self._command(port, f"AT+{family}=2")

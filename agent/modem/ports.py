@@ -189,12 +189,16 @@ class SessionMemory(Protocol):
 
 
 class PinMemory(Protocol):
-    """PIN tries, remembered before they are made and for ever (kept under state_dir)."""
+    """PIN tries, remembered before they are made, and for ever unless they succeed (kept under state_dir)."""
 
-    def tried(self, iccid: Iccid, pin: str) -> bool: ...
+    def tried(self, iccid: Iccid, pin: str) -> bool:
+        """Whether this PIN was tried on this SIM and is not known to have been right."""
 
     def remember(self, iccid: Iccid, pin: str) -> None:
         """On return the try is on stable storage."""
+
+    def accept(self, iccid: Iccid, pin: str) -> None:
+        """The SIM took this PIN: after the next power cycle it may be entered again."""
 
 
 class HotplugSource(Protocol):

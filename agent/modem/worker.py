@@ -135,7 +135,7 @@ class ModemWorker:
         finally:
             self._session.drop()
             if self.serial is not None:
-                self._around.registry.release(self.serial, self.slot)
+                self._around.registry.release(self.serial, self)
             self._refuse_waiting_commands()
 
     def _guarded_turn(self) -> float | None:
@@ -170,7 +170,8 @@ class ModemWorker:
         conduct = self._around.conduct()
         self._observer.timing = conduct.timing
         if hardware is None:
-            if self.serial is not None:
+            # A successor may look after the modem already, when this thread was long busy: then all is the successor's.
+            if self.serial is not None and self._around.registry.holds(self.serial, self):
                 self._pass(self.serial, None, None, conduct)
             return None
         at = self._session.open(hardware, Deadline.after(conduct.timing.open_seconds))
@@ -190,7 +191,7 @@ class ModemWorker:
             self._session.trust(hardware)
             if self.serial is not None and hardware is not None:
                 self._machine.device_links.make(self.serial, hardware)
-            if self.serial is not None and hardware is None:
+            if self.serial is not None and hardware is None and self._around.registry.holds(self.serial, self):
                 self._machine.device_links.remove(self.serial)
         return hardware
 
@@ -226,9 +227,7 @@ class ModemWorker:
     def _take_identity(self, serial: Serial, imei: str | None) -> None:
         wishes, registry = self._machine.wishes, self._around.registry
         home = wishes.home_slot(serial)
-        claimed = registry.claim(
-            serial, self.slot, home=home, home_occupied=home is not None and self._around.occupied(home)
-        )
+        claimed = registry.claim(serial, self.slot, self, home=home, occupied=self._around.occupied)
         if claimed != serial:
             self._reporter.event(
                 claimed,

@@ -50,7 +50,7 @@ def test_a_sim_that_is_pulled_out_is_told_and_its_return_brings_the_modem_back(m
     yard.assert_sound()
 
 
-def test_the_right_pin_is_entered_once_and_seen_nowhere(make_farmyard: MakeFarmyard) -> None:
+def test_the_right_pin_is_entered_once_a_power_cycle_and_seen_nowhere(make_farmyard: MakeFarmyard) -> None:
     yard = make_farmyard(modems=1, agent=False, modem={"pin": RIGHT_PIN})
     yard.farm.fault(1, "pin", pin=RIGHT_PIN)
     yard.playground.start_agent()
@@ -62,6 +62,10 @@ def test_the_right_pin_is_entered_once_and_seen_nowhere(make_farmyard: MakeFarmy
     yard.wait_for(lambda: yard.agent_log().count("modem identified") == 2, "the second agent knows the modem")
     yard.wait_online(1)
     assert yard.farm.modem(1).pins_entered == 1
+    yard.farm.replug(1)
+    yard.wait_for(lambda: yard.farm.modem(1).pins_entered == 2, "the SIM wants its PIN again, and gets it")
+    yard.wait_online(1)
+    assert yard.farm.modem(1).pin_tries_left == 3
     yard.assert_sound()
     assert_unseen(yard, RIGHT_PIN)
 

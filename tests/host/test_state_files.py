@@ -120,6 +120,15 @@ class TestPinTries:
         assert not again.tried(ICCID, "4321")
         assert not again.tried(OTHER_ICCID, PIN)
 
+    def test_a_pin_that_was_right_may_be_entered_again_and_others_may_not(self, tmp_path: Path) -> None:
+        memory = FilePinMemory(tmp_path)
+        memory.remember(ICCID, "1234")
+        memory.remember(ICCID, "9999")
+        memory.accept(ICCID, "1234")
+        again = FilePinMemory(tmp_path)
+        assert not again.tried(ICCID, "1234")
+        assert again.tried(ICCID, "9999")
+
     def test_nothing_on_disk_tells_the_pin_or_is_readable_by_others(self, tmp_path: Path) -> None:
         FilePinMemory(tmp_path).remember(ICCID, PIN)
         for path in tmp_path.iterdir():

@@ -214,6 +214,7 @@ class World:
                 self.pin_entries += 1
                 if pin == self.right_pin:
                     self.sim = SimState.READY
+                    self.pins_tried.discard(pin)
             case act.ReportRegistration():
                 self.reports = (2, 2, 2)
             case act.ReportPacketEvents():
