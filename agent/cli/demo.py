@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.core.clock import Deadline
 from agent.core.errors import AgentError, TransientError
 
 if TYPE_CHECKING:
@@ -88,7 +89,6 @@ def _run(modems: int, directory: Path, seconds: float | None, picture: Path | No
 def _show(
     playground: Playground, modems: int, stop: threading.Event, seconds: float | None, picture: Path | None
 ) -> None:
-    from agent.core.clock import Deadline
     from agent.store.database import Database
     from agent.store.fleet import Fleet
 
@@ -106,18 +106,18 @@ def _show(
             fleet.close()
 
 
-def _show_live(playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, deadline: object) -> None:
+def _show_live(
+    playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, deadline: Deadline | None
+) -> None:
     from rich.console import Console
     from rich.live import Live
-
-    from agent.core.clock import Deadline
 
     console = Console()
     with Live(console=console, auto_refresh=False) as live:
         while not stop.wait(0.5):
             _check(playground)
             live.update(_screen(playground, fleet, modems, console.width), refresh=True)
-            if isinstance(deadline, Deadline) and deadline.passed:
+            if deadline is not None and deadline.passed:
                 return
 
 
@@ -142,9 +142,8 @@ def _draw(playground: Playground, fleet: Fleet, modems: int, stop: threading.Eve
             return
 
 
-def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, deadline: object) -> None:
+def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, deadline: Deadline | None) -> None:
     """For a pipe or a log: one line whenever a modem's state changes, and the lines to try."""
-    from agent.core.clock import Deadline
 
     last: dict[str, str] = {}
     told = False
@@ -160,7 +159,7 @@ def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, dea
         if not told and any(row.status.value == "online" for row in rows):
             told = True
             click.echo(_hints(playground, fleet))
-        if isinstance(deadline, Deadline) and deadline.passed:
+        if deadline is not None and deadline.passed:
             return
 
 

@@ -220,9 +220,7 @@ def _sim_step(observed: Observed, hardware: Hardware, intent: Intent) -> _Step |
         # Without its number the try could not be remembered, and a third wrong try would lock the card.
         return _blocked("the SIM wants a PIN, but its ICCID cannot be read: the PIN is not tried")
     if intent.pin_tried:
-        return _blocked(
-            "the PIN was tried on this SIM before and is not tried again: correct modem.pin or the SIM"
-        )
+        return _blocked("the PIN was tried on this SIM before and is not tried again: correct modem.pin or the SIM")
     return _Step(
         actions=(EnterPin(iccid=sim.iccid, pin=pin),),
         state=ModemState.INITIALISING,

@@ -147,6 +147,7 @@ class ModemWorker:
         except AgentError:
             logger.exception("pass failed", extra={"MODEM": self.serial or self.slot})
         except Exception:
+            # The supervisor's boundary: one modem's bug must not stop the other modems.
             logger.exception("bug in a modem's pass", extra={"MODEM": self.serial or self.slot})
         self._action_failures += 1
         self._mend_control_channel()
