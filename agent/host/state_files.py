@@ -10,9 +10,9 @@ import secrets
 import threading
 from pathlib import Path
 
+from agent.core.atomic import atomic_write, sync_directory
 from agent.core.errors import ConfigError, TransientError
 from agent.core.identifiers import Iccid, Serial
-from agent.host.atomic import atomic_write, sync_directory
 from agent.modem.model import DataSession
 
 PRIVATE = 0o600

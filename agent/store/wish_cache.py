@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from agent.core.atomic import atomic_write
 from agent.core.errors import ConfigError, ProtocolError
 from agent.core.identifiers import Serial, Slot
 from agent.modem.model import Allocation
@@ -54,19 +54,9 @@ class WishCache:
     def save(self, wishes: Iterable[Wish]) -> None:
         """Replace the file; on return it is on stable storage. ConfigError when it cannot be written."""
         document = {"format": FORMAT, "host": self.host, "modems": [asdict(wish) for wish in wishes]}
-        temporary = self.path.with_name(self.path.name + ".new")
         try:
             self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(document, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            atomic_write(self.path, json.dumps(document, indent=1))
         except OSError as exc:
             raise ConfigError(f"{self.path} cannot be written: {exc}") from exc
 

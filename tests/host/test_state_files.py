@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.atomic import atomic_write
 from agent.core.errors import ConfigError, TransientError
 from agent.core.identifiers import Iccid, Serial
-from agent.host.atomic import atomic_write
 from agent.host.state_files import FilePinMemory, FileSessionMemory
 from agent.modem.model import DataSession
 

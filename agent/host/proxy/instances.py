@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from agent.core.atomic import atomic_write, sync_directory
 from agent.core.clock import Deadline
 from agent.core.errors import ConfigError, ProtocolError, TransientError
 from agent.core.identifiers import Serial
-from agent.host.atomic import atomic_write, sync_directory
 from agent.host.proxy.directives import Network, Service
 from agent.host.proxy.hazards import refuse_hazards
 from agent.host.proxy.listeners import Answer, Listener, find_listeners, knock

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.core.atomic import atomic_write
 from agent.core.clock import Deadline
 from agent.core.errors import DeadlineExceeded, ProtocolError, TransientError
 from agent.core.identifiers import Serial
-from agent.host.atomic import atomic_write
 from agent.host.proxy.processes import ProcessIdentity, find_processes
 from agent.modem.model import UnitState
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.core.atomic import atomic_write
 from agent.core.clock import Deadline
 from agent.core.errors import DeadlineExceeded, ProtocolError, TransientError
 from agent.core.identifiers import Serial
-from agent.host.atomic import atomic_write
 from agent.host.proxy.systemd_bus import SystemdBus
 from agent.modem.model import UnitState
 
