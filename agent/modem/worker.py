@@ -248,7 +248,7 @@ class ModemWorker:
         self._health, step = due_step(
             self._health, now(), conduct.health, mildest=ec25.FIRST_STEP_WITHOUT_AT, connected=False
         )
-        known = next((each for each in self._machine.wishes.known() if self._is_home(each)), None)
+        known = next((each for each in self._machine.wishes.known() if self._is_believed_here(each)), None)
         if known is not None:
             self._reporter.silent(known, hardware, recovering=step is not None)
         if step is not None:
@@ -258,8 +258,10 @@ class ModemWorker:
         self._session.failures = max(self._session.failures, 1)
         return min(OPEN_BACK_OFF.wait_seconds(self._session.failures), conduct.timing.unwell_look_seconds)
 
-    def _is_home(self, desired: Desired) -> bool:
-        return self._machine.wishes.home_slot(desired.serial) == self.slot
+    def _is_believed_here(self, desired: Desired) -> bool:
+        """Whether this is the slot where the modem was last seen, and it has not turned up elsewhere."""
+        at_home = self._machine.wishes.home_slot(desired.serial) == self.slot
+        return at_home and desired.serial not in self._around.registry.present()
 
     # -- one pass ------------------------------------------------------------------------------------------------
 
