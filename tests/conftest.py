@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from agent.sim.postgres import EmbeddedPostgres
 from tests.postgres_fixture import fresh_database, make_template, running_postgres
+
+# A busy machine is no bug: examples have no deadline of their own, the test has one (pytest-timeout).
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
