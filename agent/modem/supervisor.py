@@ -229,7 +229,7 @@ class Supervisor:
         if worker is None:
             self._refuse(request, "modem_absent", "the modem is not plugged in")
         elif not worker.submit(request):
-            self._refuse(request, "busy", "too many commands wait for this modem already")
+            self._refuse(request, "busy", "the modem has too many commands waiting, or has just left")
 
     def _refuse(self, request: CommandRequest, code: str, message: str) -> None:
         self._machine.recorder.finish(

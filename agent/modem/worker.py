@@ -82,6 +82,7 @@ class ModemWorker:
         self._awake = threading.Condition()
         self._woken = True
         self._stopping = False
+        self._ended = False
         self._hardware_changed = True
         self._thread = threading.Thread(target=self._run, name=f"modem-{self.slot}", daemon=True)
 
@@ -104,11 +105,15 @@ class ModemWorker:
         self.wake()
 
     def submit(self, request: CommandRequest) -> bool:
-        """Queue an operator's command; False when too many wait already."""
-        try:
-            self._commands.put_nowait(request)
-        except queue.Full:
-            return False
+        """Queue an operator's command; False when too many wait already, or the thread has ended. One that was taken is
+        answered, whatever happens."""
+        with self._awake:
+            if self._ended:
+                return False
+            try:
+                self._commands.put_nowait(request)
+            except queue.Full:
+                return False
         self.wake()
         return True
 
@@ -150,7 +155,6 @@ class ModemWorker:
             # The supervisor's boundary: one modem's bug must not stop the other modems.
             logger.exception("bug in a modem's pass", extra={"MODEM": self.serial or self.slot})
         self._action_failures += 1
-        self._mend_control_channel()
         return FAILURE_BACK_OFF.wait_seconds(self._action_failures)
 
     def _mend_control_channel(self) -> None:
@@ -279,6 +283,7 @@ class ModemWorker:
         self._health = decided.health
         self._around.registry.remember_health(serial, self._health)
         self._reporter.report(desired, observed, decided, failure, sample=observed.probe is not None)
+        self._mend_control_channel()
         return self._wait_after(decided, failure, timing.look_seconds, timing.unwell_look_seconds)
 
     def _desired(self, serial: Serial, hardware: Hardware | None) -> Desired:
@@ -378,6 +383,8 @@ class ModemWorker:
         return plan(observed, self._intent(desired, observed, conduct), self._health, now())
 
     def _refuse_waiting_commands(self) -> None:
+        with self._awake:
+            self._ended = True
         while True:
             try:
                 request = self._commands.get_nowait()
