@@ -32,6 +32,15 @@ from agent.modem.model import ProxyPolicy
 from agent.modem.ports import HotplugSource, Recorder, Wishes
 from agent.store.wishes import AllocationRanges, DesiredDefaults
 
+_AT_START: dict[str, tuple[str, ...]] = {
+    "agent": (),
+    "database": (),
+    "hotplug": (),
+    "modem": ("usb_ids",),
+    "proxy": ("tcp_port_first", "tcp_port_last", "uid_first", "table_first", "config_dir", "runner", "command"),
+    "health": ("probe_target", "probe_name", "port_power_command"),
+}
+"""What is read when the adapters are made and not afterwards; an empty tuple: the whole section."""
 QMICLI_PROCESSES = 6
 """qmicli processes at once, of all modems together."""
 
@@ -85,6 +94,16 @@ def ranges_of(settings: Settings) -> AllocationRanges:
         tcp_port_last=proxy.tcp_port_last,
         uid_first=proxy.uid_first,
         table_first=proxy.table_first,
+    )
+
+
+def changes_for_restart(old: Settings, new: Settings) -> tuple[str, ...]:
+    """Settings (`section.key`) that differ and that the running agent does not take over."""
+    return tuple(
+        f"{section}.{key}"
+        for section, keys in _AT_START.items()
+        for key in keys or type(getattr(old, section)).model_fields
+        if getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
     )
 
 

@@ -41,8 +41,6 @@ MAINTENANCE_RETRY_SECONDS = 600.0
 FLUSH_SECONDS = 5.0
 FOLLOW_SECONDS = 60.0
 """How often this host's own addresses are looked at."""
-RESTART_WANTED = ("database", "hotplug", "agent")
-"""Sections whose changes only a restart brings into force."""
 
 
 class Daemon:
@@ -204,9 +202,8 @@ class Daemon:
         except AgentError as error:
             logger.error("settings were not reloaded", extra={"ERROR": str(error)})  # noqa: TRY400 - no traceback: the operator's mistake
             return
-        for section in RESTART_WANTED:
-            if getattr(settings, section) != getattr(self._settings, section):
-                logger.warning("a changed section needs a restart of the agent", extra={"SECTION": section})
+        for key in compose.changes_for_restart(self._settings, settings):
+            logger.warning("a changed setting needs a restart of the agent", extra={"SETTING": key})
         self._settings = settings
         self._conduct = compose.conduct_of(settings)
         logging.getLogger().setLevel(settings.log.level.upper())
@@ -243,7 +240,12 @@ class Daemon:
 
     def _follow_addresses(self) -> None:
         """Take over addresses that have changed under way (DHCP), or were not there at the start."""
-        policy = self._resolve(self._settings)
+        try:
+            policy = self._resolve(self._settings)
+        except ConfigError as error:
+            # What was good at the start stays in force: no reason to leave the modems alone.
+            logger.warning("this host's addresses cannot be followed", extra={"ERROR": str(error)})
+            return
         if policy is None or policy == self._policy:
             return
         logger.warning("this host's addresses have changed", extra={"LISTEN": str(policy.listen)})
