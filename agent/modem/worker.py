@@ -177,6 +177,8 @@ class ModemWorker:
         if hardware is None:
             # A successor may look after the modem already, when this thread was long busy: then all is the successor's.
             if self.serial is not None and self._around.registry.holds(self.serial, self):
+                # Its data session went with it; asking for it would cost the modem's return a QMI time-out.
+                self._machine.sessions.save(self.serial, None)
                 self._pass(self.serial, None, None, conduct)
             return None
         at = self._session.open(hardware, Deadline.after(conduct.timing.open_seconds))
