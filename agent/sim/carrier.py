@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 
 from agent.sim import links
 from agent.sim.carrier_addresses import settings_for
@@ -37,8 +38,8 @@ class Carrier:
         self.index = index
         self.events: deque[CarrierEvent] = deque(maxlen=_MOST_EVENTS)
         self.namespace = NetworkNamespace.create(name, _SYSCTL)
-        self.link: tuple[int, str] | None = None
-        """Thread id in the host's namespace and name of the modem's link, for its counters."""
+        self.meter: Callable[[], Traffic] | None = None
+        """Reads the counters of the modem's link; None while it has none."""
         self._roamer = roamer
         self._detach_seconds = detach_seconds
         self._generation = 0
@@ -62,6 +63,15 @@ class Carrier:
             _listen(socket.SOCK_DGRAM, 53),
             _listen(socket.SOCK_DGRAM, 7),
         )
+
+    async def make_link(self, make: Callable[[], int]) -> int:
+        """Have `make` make this end of the modem's link here, and return the descriptor that it gives."""
+
+        def work() -> int:
+            self.namespace.enter()
+            return make()
+
+        return await self._roamer.run(work)
 
     async def attach_link(self) -> None:
         """The modem's link has just been made: bring this end up."""
@@ -112,7 +122,7 @@ class Carrier:
         await self._roamer.run(work)
 
     def traffic(self) -> Traffic:
-        return Traffic() if self.link is None else links.read_traffic(*self.link)
+        return Traffic() if self.meter is None else self.meter()
 
     # -- what can be wrong
 

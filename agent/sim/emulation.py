@@ -9,26 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import ConfigError
-from agent.core.identifiers import Slot
 from agent.sim.carrier import Carrier
 from agent.sim.ec25.profile import Profile
 from agent.sim.faults import begin_fault, clear_faults
 from agent.sim.host import Host
 from agent.sim.modem import EmulatedModem
-from agent.sim.records import FarmInfo
-from agent.sim.usb_topology import slot_of
+from agent.sim.transport import PtyTransport, Transport
+from agent.sim.usbip.transport import UsbipTransport
 
 _MOST_MODEMS = 200
+
+
+TRANSPORTS = ("pty", "usbip")
+
+
+def make_transport(kind: str, name: str, directory: Path) -> Transport:
+    """`pty`: the emulated host that the demo and most tests run in; `usbip`: a virtual machine, over its network."""
+    if kind == "usbip":
+        return UsbipTransport(name)
+    return PtyTransport(name, Host(name, directory))
 
 
 class Emulation:
     """Everything of one farm. What changes the bus happens one at a time."""
 
-    def __init__(self, name: str, directory: Path, profile: Profile, pid: int) -> None:
+    def __init__(self, name: str, directory: Path, profile: Profile, pid: int, transport: str = "pty") -> None:
         self._name = name
         self._profile = profile
         self._pid = pid
-        self._host = Host(name, directory)
+        self._transport = make_transport(transport, name, directory)
         self._modems: dict[int, EmulatedModem] = {}
         self._busy = asyncio.Lock()
 
@@ -46,9 +55,11 @@ class Emulation:
             "carrier_log": self._carrier_log,
             "urc": self._urc,
         }.get(method)
-        if handler is None:
-            raise ConfigError(f"the farm knows no {method!r}")
-        return await handler(arguments)
+        return await (self._transport.call(method) if handler is None else handler(arguments))
+
+    async def start(self) -> None:
+        """Be ready for modems."""
+        await self._transport.start()
 
     async def add(self, count: int) -> None:
         """Plug in that many new modems."""
@@ -63,7 +74,7 @@ class Emulation:
                 if modem.slot is not None:
                     await modem.unplug(announce=False)
                 await modem.carrier.close()
-            self._host.close()
+            await self._transport.close()
 
     def _find(self, number: int) -> EmulatedModem:
         if number not in self._modems:
@@ -73,26 +84,16 @@ class Emulation:
     def _free_slot(self, wanted: str | None) -> str:
         taken = {modem.slot for modem in self._modems.values()}
         if wanted is None:
-            return next(slot for number in range(1, _MOST_MODEMS + 1) if (slot := slot_of(number)) not in taken)
-        slot = str(Slot.parse(wanted))
+            return next(
+                slot for number in range(1, _MOST_MODEMS + 1) if (slot := self._transport.slot(number)) not in taken
+            )
+        slot = self._transport.parse_slot(wanted)
         if slot in taken:
             raise ConfigError(f"slot {slot} is taken")
         return slot
 
     async def _info(self, _: Mapping[str, Any]) -> Any:
-        host = self._host
-        return asdict(
-            FarmInfo(
-                name=self._name,
-                pid=self._pid,
-                mount_namespace=f"/proc/{self._pid}/task/{host.mounts.thread_id}/ns/mnt",
-                root=f"/proc/{self._pid}/task/{host.mounts.thread_id}/root",
-                network_namespace=str(host.namespace.path),
-                host_address=host.address,
-                client_address=host.client_address,
-                lan_link=host.lan_link,
-            )
-        )
+        return asdict(self._transport.info(self._pid))
 
     async def _status(self, _: Mapping[str, Any]) -> Any:
         return [asdict(modem.status()) for _, modem in sorted(self._modems.items())]
@@ -105,9 +106,9 @@ class Emulation:
             if index > _MOST_MODEMS:
                 raise ConfigError(f"a farm has at most {_MOST_MODEMS} modems")
             name = f"lm-{self._name}-c{index}"
-            carrier = Carrier(index, name, self._host.roamer, self._profile.detach_seconds)
+            carrier = Carrier(index, name, self._transport.roamer, self._profile.detach_seconds)
             await carrier.start()
-            modem = EmulatedModem(index, self._host, carrier, self._profile, self._busy)
+            modem = self._transport.make_modem(index, carrier, self._profile, self._busy)
             self._modems[index] = modem
             await modem.plug(slot)
             return asdict(modem.status())
@@ -145,9 +146,9 @@ class Emulation:
             return asdict(modem.status())
 
     async def _leaks(self, arguments: Mapping[str, Any]) -> Any:
-        found = [asdict(leak) for leak in self._host.leaks.leaks()]
+        found = [asdict(leak) for leak in self._transport.leaks.leaks()]
         if arguments.get("forget"):
-            self._host.leaks.forget()
+            self._transport.leaks.forget()
         return found
 
     async def _carrier_log(self, arguments: Mapping[str, Any]) -> Any:

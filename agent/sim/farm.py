@@ -22,7 +22,7 @@ from typing import Any, Self
 from agent.core.clock import Deadline
 from agent.core.errors import ConfigError, DeviceError, TransientError
 from agent.sim import leftovers
-from agent.sim.records import CarrierEvent, FarmInfo, Leak, ModemStatus
+from agent.sim.records import CarrierEvent, FarmInfo, GuestStatus, Leak, ModemStatus
 
 _SOCKET_NAME = "control.sock"
 _NAME = re.compile(r"[a-z0-9]{1,11}")
@@ -104,6 +104,15 @@ class FarmClient:
         """End one fault, or all of them."""
         return _status(self._call("clear", modem=modem, name=name))
 
+    def guest(self) -> GuestStatus:
+        """Over USB/IP: whether the virtual machine is there, and which modems it has."""
+        told = self._call("guest")
+        return GuestStatus(**{**told, "attached": tuple(told["attached"])})
+
+    def outage(self) -> None:
+        """Over USB/IP: every modem loses its power, and has it again when the virtual machine is there again."""
+        self._call("outage")
+
     def urc(self, modem: int, text: str) -> None:
         """Have a modem say a line unasked."""
         self._call("urc", modem=modem, text=text)
@@ -156,8 +165,12 @@ class Farm(FarmClient):
         self.process = process
 
     @classmethod
-    def create(cls, name: str, directory: Path, *, modems: int = 0, profile: str = "demo") -> Farm:
+    def create(
+        cls, name: str, directory: Path, *, modems: int = 0, profile: str = "demo", transport: str = "pty"
+    ) -> Farm:
         """Start a farm with that many modems plugged in, and wait until it stands (its modems boot on).
+
+        Over the transport "usbip" they wait for a virtual machine to say that it is there (docs/lab.md).
 
         `name` is 1 to 11 letters and digits, unique on this machine; `directory` may exist and keeps what else is in
         it. Raises ConfigError when the name is bad or in use, or without root; TransientError when it hangs."""
@@ -177,6 +190,7 @@ class Farm(FarmClient):
                 str(directory),
                 f"--modems={modems}",
                 f"--profile={profile}",
+                f"--transport={transport}",
                 "--while-stdin-open",
             ],
             stdin=subprocess.PIPE,

@@ -20,7 +20,7 @@ from typing import Any
 
 from agent.core.errors import AgentError, ConfigError
 from agent.sim.ec25.profile import profile_named
-from agent.sim.emulation import Emulation
+from agent.sim.emulation import TRANSPORTS, Emulation
 from agent.sim.leftovers import Footprint, end_programs, remove_leftovers
 
 SOCKET_NAME = "control.sock"
@@ -44,7 +44,10 @@ class _Process:
         profile = profile_named(self._options.profile)
         Footprint.of_this_process(self._options.name).save(self._directory)
         try:
-            self._emulation = Emulation(self._options.name, self._directory, profile, os.getpid())
+            self._emulation = Emulation(
+                self._options.name, self._directory, profile, os.getpid(), self._options.transport
+            )
+            await self._emulation.start()
             await self._emulation.add(self._options.modems)
             server = await self._listen()
             if self._options.while_stdin_open:
@@ -122,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--modems", type=int, default=0)
     parser.add_argument("--profile", default="demo")
+    parser.add_argument("--transport", choices=TRANSPORTS, default="pty")
     parser.add_argument("--while-stdin-open", action="store_true")
     options = parser.parse_args(arguments)
     soft_limit, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -70,3 +70,13 @@ class FarmInfo:
     """This machine's address on that LAN."""
     lan_link: str
     """This machine's link to that LAN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestStatus:
+    """The virtual machine at the other end of USB/IP."""
+
+    connected: bool
+    boot_id: str | None
+    attached: tuple[int, ...]
+    """Numbers of the modems whose device the guest's kernel has configured."""
