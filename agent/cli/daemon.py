@@ -16,6 +16,7 @@ from agent.core.errors import AgentError, ConfigError, TransientError
 from agent.core.heartbeat import Heartbeats
 from agent.core.settings.schema import Settings
 from agent.host.allocator import share_one_heap
+from agent.host.doctor.notices import ProxyProgram
 from agent.host.hotplug import UdevHotplug
 from agent.host.netlink import NetlinkChannel
 from agent.modem.machine import Conduct
@@ -59,6 +60,8 @@ class Daemon:
         self._source = UdevHotplug(settings.modem.usb_ids)
         self._own = compose.HostAddresses(self._channel, self._source)
         self._policy = self._resolve(settings)
+        self._proxy_program = ProxyProgram(settings.proxy)
+        self._notices: tuple[str, ...] = ()
         section = settings.database
         url = section.url.get_secret_value()
         self._database = Database(
@@ -119,6 +122,7 @@ class Daemon:
         """Start everything, and return when told to stop. Raises ConfigError when only an operator can help."""
         supervision = self._supervision
         supervision.install()
+        self._look_at_programs()
         if self._check_schema():
             self._claim_host()
         for name in supervision.loops:
@@ -173,7 +177,8 @@ class Daemon:
         present, identified = self._supervisor.summary()
         away = "; database away" if self._database.away else ""
         waiting = self._recorder.waiting if away else 0
-        return f"{identified} of {present} modems identified{away}" + (f"; {waiting} rows wait" if waiting else "")
+        notes = ("; no proxy can start" if self._notices else "") + (f"; {waiting} rows wait" if waiting else "")
+        return f"{identified} of {present} modems identified{away}{notes}"
 
     # -- what others tell ------------------------------------------------------------------------------------------
 
@@ -223,6 +228,7 @@ class Daemon:
                 if self._policy is None or now() - followed_at >= FOLLOW_SECONDS:
                     followed_at = now()
                     self._follow_addresses()
+                self._look_at_programs()
                 held = self._announce()
                 if held and now() - maintained_at >= MAINTENANCE_SECONDS:
                     maintained_at = now() - MAINTENANCE_SECONDS + MAINTENANCE_RETRY_SECONDS
@@ -253,8 +259,21 @@ class Daemon:
         self._wishes.set_defaults(compose.defaults_of(self._settings, policy))
         self._supervisor.wishes_changed()
 
+    def _look_at_programs(self) -> None:
+        """Tell people, once, when no proxy can start, and when that is over."""
+        notice = self._proxy_program.notice()
+        notices = (notice,) if notice is not None else ()
+        if notices == self._notices:
+            return
+        self._notices = notices
+        if notice is not None:
+            logger.warning("no proxy can start: 3proxy is missing or too old", extra={"REASON": notice})
+        else:
+            logger.info("proxies can start now")
+
     def _announce(self) -> bool:
-        return self._presence.announce(str(self._policy.listen) if self._policy is not None else None)
+        listen = str(self._policy.listen) if self._policy is not None else None
+        return self._presence.announce(listen, self._notices)
 
 
 def run(config: Path | None) -> None:

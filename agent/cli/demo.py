@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.core.clock import Deadline
-from agent.core.errors import AgentError, TransientError
+from agent.core.errors import AgentError, ConfigError, TransientError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -45,6 +46,8 @@ PICTURE_COLUMNS = 116
 def command(modems: int, directory: Path, seconds: float | None, picture: Path | None, purge: bool) -> None:
     """Run everything on emulated modems until Ctrl-C: from plug to proxy, and nothing is left behind."""
     from agent.cli.only_one import only_one
+
+    _check_installation()
     from agent.cli.playground import check_machine
 
     check_machine()
@@ -54,6 +57,16 @@ def command(modems: int, directory: Path, seconds: float | None, picture: Path |
         else:
             _run(modems, directory.absolute(), seconds, picture)
     click.echo(f"Everything is gone but the files in {directory}", err=True)
+
+
+def _check_installation() -> None:
+    """Raise ConfigError when the emulated farm is not installed: a host with real modems has no use for it."""
+    missing = [name for name in ("agent.sim", "h11", "siosocks") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"the demo is not part of this installation ({', '.join(missing)} missing), as in the Debian package: "
+            "run `make demo` in a checkout of lastmile"
+        )
 
 
 def _purge(directory: Path) -> None:

@@ -20,6 +20,8 @@ COMMANDS = {
     "completion": ("agent.cli.completion", "Print the shell's completion script."),
     "config": ("agent.cli.config", "Check and show the settings."),
     "demo": ("agent.cli.demo", "Run everything on emulated modems."),
+    "doctor": ("agent.cli.doctor", "Check this host, and say how to mend what is wrong."),
+    "host": ("agent.cli.host", "Take lastmile's network set-up off this machine."),
     "migrate": ("agent.cli.migrate", "Bring the database's schema up to date."),
     "modem": ("agent.cli.modem", "Show and command one modem."),
     "plan": ("agent.cli.plan", "Say what a pass would do; do nothing."),

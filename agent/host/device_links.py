@@ -50,6 +50,15 @@ class DeviceLinkDirectory:
             if home.name not in kept and home.is_dir() and not home.is_symlink():
                 self._remove(home)
 
+    def remove_all(self) -> None:
+        """Remove the links of all modems, and the directory itself when nobody else has anything in it."""
+        self.keep_only(())
+        try:
+            self._device_dir.rmdir()
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY):
+                raise TransientError(f"cannot remove {self._device_dir}: {exc}") from exc
+
     def _remove(self, home: Path) -> None:
         try:
             for port in PORTS:

@@ -101,6 +101,34 @@ class NetlinkLinks:
         requests += _address_changes(wanted, found)
         self._execute(requests)
 
+    def release_all(self) -> tuple[str, ...]:
+        """Take every link that has a lasting name of ours down, and take that name, the addresses of ours and the
+        changed switches off it; return the links' names. A link that goes meanwhile is no error."""
+        released = []
+        for raw in self._channel.dump(Request.encode(RTM_GETLINK, 0, ifinfmsg())):
+            link = decode(ifinfmsg, raw)
+            names = [each for each in _alternative_names(link) if each.startswith(LASTING_PREFIX)]
+            if names:
+                self._release(link["index"], link.get_attr("IFLA_IFNAME"), names)
+                released.append(link.get_attr("IFLA_IFNAME"))
+        return tuple(released)
+
+    def _release(self, index: int, name: str, lasting: Iterable[str]) -> None:
+        requests = [
+            _address_request(RTM_DELADDR, 0, index, each.interface)
+            for each in fetch_addresses(self._channel, index)
+            if each.scope == SCOPE_GLOBAL and each.flags & FLAGS_OF_OURS == FLAGS_OF_OURS
+        ]
+        requests.append(_link_request(RTM_NEWLINK, index, flags=0, change=IFF_UP))
+        requests += [_name_request(RTM_DELLINKPROP, index, each) for each in lasting]
+        for code in self._channel.execute(requests):
+            if code not in (0, errno.ENODEV, errno.EADDRNOTAVAIL):
+                raise TransientError(f"netlink refused to release {name}: {os.strerror(code)}")
+        for family, switch in ((4, "rp_filter"), (6, "accept_ra")):
+            usual = fetch_switch(family, "default", switch)
+            if usual is not None:
+                save_switch(family, name, switch, usual)
+
     def _name(self, index: int, found: set[str], wanted: str) -> None:
         """Make `wanted` the link's only lasting name, whoever holds it now."""
         stale = {each for each in found if each.startswith(LASTING_PREFIX) and each != wanted}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,8 +63,9 @@ class HostPresence:
         """Whether this process is known to be the host's only agent."""
         return self._connection is not None
 
-    def announce(self, proxy_listen: str | None = None) -> bool:
-        """Renew the heartbeat (and where the proxies listen); True when this process is the host's only agent.
+    def announce(self, proxy_listen: str | None = None, notices: Sequence[str] = ()) -> bool:
+        """Renew the heartbeat, where the proxies listen (None: as before), and what people should know; True when
+        this process is the host's only agent.
 
         False while that is not certain yet: an earlier session of this host has not ended. Raises ConfigError when
         another agent of this host name is alive, TransientError while the database is away: the agent works on."""
@@ -73,7 +75,7 @@ class HostPresence:
             if self._connection is None:
                 return False
             with self._deadlines.watch(self._connection, Deadline.after(self._timeout_seconds)):
-                self._connection.execute(self._sql["announce"], self._row(proxy_listen))
+                self._connection.execute(self._sql["announce"], self._row(proxy_listen, notices))
         except psycopg.Error as exc:
             self._drop()
             raise TransientError(f"PostgreSQL is away: {first_line(exc)}") from exc
@@ -134,12 +136,16 @@ class HostPresence:
         return now() - since >= GHOST_SECONDS and self._end_holder(connection)
 
     def _end_holder(self, connection: psycopg.Connection[Any]) -> bool:
-        cursor = connection.cursor(row_factory=scalar_row)
-        ended = cursor.execute(self._sql["end_holder"], {"host": self._host}).fetchone()
+        # The holder's login role is ours, and only that role (or one that is granted it) may end its session: a role
+        # that was set for this database, such as the owner's, may not.
+        with connection.transaction():
+            connection.execute(self._sql["be_login_role"])
+            cursor = connection.cursor(row_factory=scalar_row)
+            ended = cursor.execute(self._sql["end_holder"], {"host": self._host}).fetchone()
         log.warning("a session left behind was ended", extra={"HOST": self._host, "SESSIONS": ended})
         return True
 
-    def _row(self, proxy_listen: str | None) -> dict[str, Any]:
+    def _row(self, proxy_listen: str | None, notices: Sequence[str]) -> dict[str, Any]:
         return {
             "host": self._host,
             "version": self._version,
@@ -148,6 +154,7 @@ class HostPresence:
             "boot_id": self._boot_id,
             "proxy_listen": proxy_listen,
             "started_at": self._started_at,
+            "notices": list(notices),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -150,6 +151,8 @@ class HostRow:
     last_seen: datetime
     modems: int
     """How many modems belong to it."""
+    notices: Sequence[str] = ()
+    """What its agent wants people to know, one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import pytest
 from agent.core.errors import ConfigError, TransientError
 from agent.sim.postgres import EmbeddedPostgres
 from agent.store import presence as presence_module
+from agent.store.migrate import migrate
 from agent.store.presence import HostPresence
 from tests.store.farm import HOST, eventually, rows
 
@@ -78,6 +79,37 @@ def test_a_session_left_behind_by_a_machine_without_power_is_ended(
     assert not presence.announce()
     eventually(presence.announce)
     assert presence.held
+
+
+@pytest.fixture
+def url_of_a_member(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """As the package sets it up: a login role without rights of its own that acts as the owner of the database."""
+    url = postgres_server.create_database("owned")
+    rows(url, "CREATE ROLE owning LOGIN; CREATE ROLE member LOGIN; GRANT owning TO member")
+    rows(url, "ALTER DATABASE owned OWNER TO owning; ALTER ROLE member IN DATABASE owned SET role TO owning")
+    migrate(url.replace("//lastmile@", "//owning@"))
+    yield url.replace("//lastmile@", "//member@")
+    postgres_server.drop_database("owned")
+    rows(postgres_server.url("postgres"), "DROP ROLE member; DROP ROLE owning")
+
+
+def test_a_session_left_behind_is_ended_by_a_role_that_acts_as_the_owner(
+    url_of_a_member: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_module, "GHOST_SECONDS", 0.0)
+    assert rows(url_of_a_member, "SELECT session_user::text, current_user::text") == [("member", "owning")]
+    left_behind = HostPresence(url_of_a_member, HOST, "0.1.0")
+    presence = HostPresence(url_of_a_member, HOST, "0.1.0")
+    try:
+        assert left_behind.announce()
+        rows(url_of_a_member, "UPDATE hosts SET boot_id = 'before the power cut'")
+        assert not presence.announce()
+        eventually(presence.announce)
+        # What it writes afterwards is written as the owner again.
+        assert presence.announce("192.0.2.1")
+    finally:
+        presence.close()
+        left_behind.close()
 
 
 def test_the_database_may_go_and_come(own_postgres: EmbeddedPostgres, own_url: str) -> None:

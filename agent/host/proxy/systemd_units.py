@@ -66,8 +66,10 @@ class SystemdUnits:
 
     def known(self) -> Sequence[Serial]:
         rows = self._units_by_pattern(f"{_PREFIX}*{_SUFFIX}", Deadline.after(LOOK_SECONDS))
+        # systemd has not loaded an instance that nothing wants, such as one that was stopped before its drop-in went.
+        drop_ins = self._unit_directory.glob(f"{_PREFIX}*{_SUFFIX}.d/{DROP_IN}")
         found = set()
-        for name, *_ in rows:
+        for name in (*(str(row[0]) for row in rows), *(path.parent.name.removesuffix(".d") for path in drop_ins)):
             with contextlib.suppress(ProtocolError):  # somebody else's instance
                 found.add(Serial.parse(name.removeprefix(_PREFIX).removesuffix(_SUFFIX)))
         return sorted(found)

@@ -29,7 +29,7 @@ class UnitRunner(Protocol):
     def state(self, serial: Serial) -> UnitState: ...
 
     def known(self) -> Sequence[Serial]:
-        """Instances that run or have failed."""
+        """Instances that run, have failed, or have something that `forget` removes."""
 
     def forget(self, serial: Serial, deadline: Deadline) -> None:
         """Stop the instance and remove what was made for it."""

@@ -26,7 +26,7 @@ UPDATE modems SET enabled = %(enabled)s WHERE serial = %(serial)s
 -- name: fetch_hosts
 SELECT
     name, version, pid, host(proxy_listen) AS proxy_listen, started_at, last_seen,
-    (SELECT count(*) FROM modems WHERE modems.host = hosts.name) AS modems
+    (SELECT count(*) FROM modems WHERE modems.host = hosts.name) AS modems, notices
 FROM hosts ORDER BY name
 
 -- name: fetch_agent

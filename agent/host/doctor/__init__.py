@@ -1,0 +1,1 @@
+"""Gathers the facts that `agent.doctor` judges. Nothing here changes anything on the host."""
