@@ -9,15 +9,17 @@ MODEMS ?= 5
 APT_BUILD := python3 python3-venv python3-dev gcc libsystemd-dev pkg-config libudev1
 APT_RUN := postgresql-15|postgresql libqmi-utils iproute2 util-linux curl
 APT_TEST := bind9-dnsutils dbus nftables procps systemd-container udev umockdev
+APT_DEB := build-essential debhelper git libsystemd-dev lintian pkg-config|pkgconf po-debconf python3 python3-dev python3-venv
+APT_LAB := cpio debian-archive-keyring e2fsprogs mmdebstrap qemu-system-x86 qemu-utils systemd-container util-linux
 
 .SECONDARY:
-.PHONY: help root demo test check bench clean format lock docs
+.PHONY: help root demo test check lab-image test-vm bench deb clean format lock docs
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.apt-%: packaging/apt-get-missing
 	@mkdir -p $(VENV)
-	@packaging/apt-get-missing $(patsubst %,'%',$(APT_BUILD) $(APT_RUN) $(if $(filter test,$*),$(APT_TEST)))
+	@packaging/apt-get-missing $(patsubst %,'%',$(APT_BUILD) $(APT_RUN) $(if $(filter test,$*),$(APT_TEST) $(APT_DEB) $(APT_LAB)))
 	@touch $@
 
 $(VENV)/.installed-%: requirements-dev.lock pyproject.toml | $(VENV)/.apt-%
@@ -37,6 +39,12 @@ demo: root $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to pro
 test: $(VENV)/.installed-test ## every test
 	$(BIN)/pytest
 
+lab-image: $(VENV)/.installed-test ## the image of the lab's virtual machines (docs/lab.md)
+	$(BIN)/python -m tests.lab image
+
+test-vm: lab-image ## the lab's long form: 30 modems in a virtual machine
+	$(BIN)/pytest tests/lab -m vm_long
+
 check: $(VENV)/.installed-test ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,12 +59,18 @@ format: $(VENV)/.installed-test ## put the code into shape
 bench: $(VENV)/.installed-test ## the figures of docs/benchmarks.md
 	$(BIN)/python -m tests.bench
 
+deb: ## the Debian package, in dist/
+	@packaging/apt-get-missing $(patsubst %,'%',$(APT_DEB))
+	packaging/build-deb dist
+	lintian --fail-on error dist/lastmile_$$(sed -nE 's/^__version__ = "([^"]+)"$$/\1/p' agent/version.py)_*.changes
+
 docs: $(VENV)/.installed-test ## regenerate docs/configuration.md
 	$(BIN)/python -m agent.core.settings.reference > docs/configuration.md
 
 lock: ## renew the lock files (needs uv)
 	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml -o requirements.lock
 	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade pyproject.toml --all-extras --group dev -o requirements-dev.lock
+	uv pip compile --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --generate-hashes --no-header --upgrade packaging/requirements-build.in -o packaging/requirements-build.lock
 
 clean: ## remove what the targets made
 	@if [ -d .demo ] && [ -x $(BIN)/lastmile ]; then $(BIN)/lastmile demo --purge; fi

@@ -56,7 +56,7 @@ class Container:
         if os.geteuid() != 0 or missing:
             raise NoContainerError(f"needs root and {', '.join(missing or _NEEDED)}")
         name = f"lastmile-{secrets.token_hex(6)}"
-        with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder, _cgroups(name) as groups:
+        with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder, control_groups(name) as groups:
             overlay = Path(folder)
             self._lay_out(overlay)
             entering = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
@@ -88,7 +88,7 @@ class Container:
 
 
 @contextlib.contextmanager
-def _cgroups(name: str) -> Iterator[list[Path]]:
+def control_groups(name: str) -> Iterator[list[Path]]:
     """Control groups for one container; whatever still is in them is ended with them."""
     hierarchies = [each for each in _HIERARCHIES if each.is_dir()] or [Path("/sys/fs/cgroup")]
     groups = []
