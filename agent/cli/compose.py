@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
+from agent.core.identifiers import Slot
 from agent.core.settings.schema import Network, Settings
 from agent.host import addresses
 from agent.host.device_links import DeviceLinkDirectory
@@ -36,7 +37,7 @@ _AT_START: dict[str, tuple[str, ...]] = {
     "agent": (),
     "database": (),
     "hotplug": (),
-    "modem": ("usb_ids",),
+    "modem": ("usb_ids", "leave_to_modemmanager"),
     "proxy": ("tcp_port_first", "tcp_port_last", "uid_first", "table_first", "config_dir", "runner", "command"),
     "health": ("probe_target", "probe_name", "port_power_command"),
 }
@@ -48,6 +49,11 @@ QMICLI_PROCESSES = 6
 def host_name(settings: Settings) -> str:
     """This host's name in the fleet."""
     return settings.agent.host or socket.gethostname()
+
+
+def slots_left(settings: Settings) -> frozenset[Slot]:
+    """Slots whose modems are ModemManager's."""
+    return frozenset(Slot.parse(slot) for slot in settings.modem.leave_to_modemmanager)
 
 
 def conduct_of(settings: Settings) -> Conduct:

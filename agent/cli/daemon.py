@@ -17,6 +17,7 @@ from agent.core.heartbeat import Heartbeats
 from agent.core.settings.schema import Settings
 from agent.host.allocator import share_one_heap
 from agent.host.doctor.notices import ProxyProgram
+from agent.host.handover import hand_over
 from agent.host.hotplug import UdevHotplug
 from agent.host.netlink import NetlinkChannel
 from agent.modem.machine import Conduct
@@ -57,7 +58,7 @@ class Daemon:
         self._stopping = threading.Event()
         self._announce_now = threading.Event()
         self._must_stop: ConfigError | None = None
-        self._source = UdevHotplug(settings.modem.usb_ids)
+        self._source = UdevHotplug(settings.modem.usb_ids, compose.slots_left(settings))
         self._own = compose.HostAddresses(self._channel, self._source)
         self._policy = self._resolve(settings)
         self._proxy_program = ProxyProgram(settings.proxy)
@@ -125,6 +126,7 @@ class Daemon:
         self._look_at_programs()
         if self._check_schema():
             self._claim_host()
+        self._hand_over()
         for name in supervision.loops:
             self._heartbeats.beat(name)
         self._recorder.start()
@@ -160,6 +162,13 @@ class Daemon:
             self._database.close()
             self._channel.close()
             raise
+
+    def _hand_over(self) -> None:
+        """Let ModemManager have what is left to it, and nothing else, before any port is opened."""
+        try:
+            hand_over(self._settings.modem.usb_ids, compose.slots_left(self._settings), self._settings.agent.state_dir)
+        except TransientError as error:
+            logger.warning("modems were not handed over between lastmile and ModemManager", extra={"ERROR": str(error)})
 
     def _stop(self) -> None:
         self._stopping.set()

@@ -67,7 +67,8 @@ class Examination:
         self._range = compose.host_range_of(self._settings)
         self._channel = Shared(NetlinkChannel)
         self._processes: Shared[Processes] = Shared(lambda: fetch_processes(self._places.proc))
-        self._modems = Shared(lambda: modems.fetch_modems(self._places, self._settings.modem.usb_ids))
+        left = compose.slots_left(self._settings)
+        self._modems = Shared(lambda: modems.fetch_modems(self._places, self._settings.modem.usb_ids, left=left))
         self._units = Shared(self._fetch_units)
         self._server = Shared(self._fetch_server)
 

@@ -62,8 +62,8 @@ class Supervision:
     def run(self) -> None:
         """Announce readiness, then feed the watchdog and answer signals until told to stop."""
         self.tell(f"READY=1\nSTATUS={self.status()}")
-        watchdog_seconds = _watchdog_seconds()
-        period = min(STATUS_SECONDS, watchdog_seconds / 3) if watchdog_seconds else STATUS_SECONDS
+        limit_seconds = watchdog_seconds()
+        period = min(STATUS_SECONDS, limit_seconds / 3) if limit_seconds else STATUS_SECONDS
         while not (self._stop or self.must_stop()):
             self._wake.wait(period)
             self._wake.clear()
@@ -85,7 +85,7 @@ class Supervision:
         self.tell(f"READY=1\nSTATUS={self.status()}")
 
 
-def _watchdog_seconds() -> float | None:
+def watchdog_seconds() -> float | None:
     """The watchdog's time as systemd gives it to this very process."""
     if os.environ.get("WATCHDOG_PID") not in (None, str(os.getpid())):
         return None

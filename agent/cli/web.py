@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,24 +13,57 @@ import click
 from agent.cli.context import load_settings
 
 if TYPE_CHECKING:
-    from agent.core.settings.schema import Settings
+    from agent.core.settings.schema import Settings, WebSettings
     from agent.web.services import Services
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("web")
 @click.pass_obj
 def command(config: Path | None) -> None:
-    """Serve the REST API, live events and metrics until told to stop. systemd runs this as lastmile-web.service."""
+    """Serve the REST API, live events and metrics until told to stop. systemd runs this as lastmile-web.service.
+
+    A socket that systemd hands over (lastmile-web.socket) is served instead of web.listen and web.tcp_port."""
     import sdnotify
 
     from agent.cli.logs import start_logging
+    from agent.cli.supervision import watchdog_seconds
+    from agent.web.activation import take_socket
     from agent.web.server import serve
+    from agent.web.watchdog import Watch
 
     settings = load_settings(config)
     start_logging(settings.log.level)
+    listener = take_socket(os.environ)
+    address = _served_address(settings.web, listener)
     notifier = sdnotify.SystemdNotifier()
-    status = f"serving on {settings.web.listen} port {settings.web.tcp_port}"
-    serve(settings.web, lambda: build_services(settings), on_ready=lambda: notifier.notify(f"READY=1\nSTATUS={status}"))
+    limit_seconds = watchdog_seconds()
+    serve(
+        settings.web,
+        lambda: build_services(settings),
+        listener=listener,
+        on_ready=lambda: notifier.notify(f"READY=1\nSTATUS=serving on {address}"),
+        watch=Watch(period_seconds=limit_seconds / 3, beat=lambda: notifier.notify("WATCHDOG=1"))
+        if limit_seconds
+        else None,
+    )
+
+
+def _served_address(settings: WebSettings, listener: socket.socket | None) -> str:
+    """ADDRESS:PORT that is served; a socket that listens elsewhere than the settings say is named in the log."""
+    from agent.web.activation import address_of, render_address
+
+    wanted = render_address(settings.listen, settings.tcp_port)
+    if listener is None:
+        return wanted
+    given = render_address(*address_of(listener))
+    if given != wanted:
+        logger.warning(
+            "the socket unit listens elsewhere than the settings say, and counts: systemctl edit lastmile-web.socket",
+            extra={"LISTEN": given, "SETTING": wanted},
+        )
+    return given
 
 
 def build_services(settings: Settings) -> Services:

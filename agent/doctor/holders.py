@@ -85,7 +85,7 @@ def _modemmanager(facts: HolderFacts) -> Finding:
 def lastmile_command(words: Sequence[str]) -> str | None:
     """The subcommand of a command line of lastmile (`agent`, `web`, …); None when it is another program's."""
     names = [word.rpartition("/")[2] for word in words]
-    starts = [index for index, name in enumerate(names[:3]) if name == "lastmile" or name in _MODULES]
+    starts = [index for index, name in enumerate(names[:_START_WORDS_MOST]) if name == "lastmile" or name in _MODULES]
     if not starts or (names[starts[0]] in _MODULES and (starts[0] == 0 or words[starts[0] - 1] != "-m")):
         return None
     rest = iter(words[starts[0] + 1 :])
@@ -98,3 +98,5 @@ def lastmile_command(words: Sequence[str]) -> str | None:
 
 
 _MODULES = ("agent", "agent.cli.main")
+_START_WORDS_MOST = 5
+"""Interpreter, its options, and the name of what it runs."""

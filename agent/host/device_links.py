@@ -11,6 +11,8 @@ from agent.core.identifiers import Serial
 from agent.modem.model import Hardware
 
 PORTS = ("at", "qmi")
+BY_PATH = "by-path"
+"""udev's links (61-lastmile-modem.rules), beside ours."""
 _NEW = ".new"
 
 
@@ -47,7 +49,7 @@ class DeviceLinkDirectory:
         except OSError as exc:
             raise TransientError(f"cannot read {self._device_dir}: {exc}") from exc
         for home in present:
-            if home.name not in kept and home.is_dir() and not home.is_symlink():
+            if home.name not in (*kept, BY_PATH) and home.is_dir() and not home.is_symlink():
                 self._remove(home)
 
     def remove_all(self) -> None:

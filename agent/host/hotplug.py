@@ -66,11 +66,13 @@ class _Scan:
 class UdevHotplug:
     """`ports.HotplugSource` on libudev. `wake` and `scan` may be called from any thread, the rest from one."""
 
-    def __init__(self, usb_ids: Iterable[str]) -> None:
-        """Listen from now on for modems with these `vendor:product` ids.
+    def __init__(self, usb_ids: Iterable[str], left: Iterable[Slot] = ()) -> None:
+        """Listen from now on for modems with these `vendor:product` ids, except in the slots that are `left` to others.
 
         Raises ConfigError when this machine has no libudev, TransientError when it gives no monitor."""
         self._usb_ids = frozenset(usb_ids)
+        self._left = frozenset(left)
+        self._seen_left: frozenset[Slot] = frozenset()
         self._seen: frozenset[Slot] = frozenset()
         self._closed = False
         self._lock = threading.Lock()
@@ -191,7 +193,11 @@ class UdevHotplug:
         ports = self._scan_ports()
         found = [self._hardware(device, ports) for device in self._usb_devices()]
         modems = {modem.slot: modem for modem in found if modem is not None}
-        return tuple(modems[slot] for slot in sorted(modems))
+        left = self._left & modems.keys()
+        for slot in sorted(left - self._seen_left):
+            _log.info("modem is left to ModemManager", extra={"SLOT": slot})
+        self._seen_left = left
+        return tuple(modems[slot] for slot in sorted(modems.keys() - left))
 
     def _usb_devices(self) -> Iterator[Any]:
         for vendor in sorted({usb_id.split(":")[0] for usb_id in self._usb_ids}):

@@ -43,7 +43,7 @@ class SysfsUsbBus:
             _log.warning(
                 "USB reset refused; the device is deauthorised instead", extra={"SLOT": hardware.slot}, exc_info=exc
             )
-            _reauthorise(hardware)
+            reauthorise(hardware)
 
     def cycle_power(self, hardware: Hardware) -> bool:
         """True when the configured command did it; False when there is none. Raises TransientError when it failed."""
@@ -69,7 +69,9 @@ def _number(hardware: Hardware, attribute: str) -> int:
     return int(Path(hardware.syspath, attribute).read_text(encoding="ascii"))
 
 
-def _reauthorise(hardware: Hardware) -> None:
+def reauthorise(hardware: Hardware) -> None:
+    """Detach the device from its drivers and attach it again: its ports and its link go and come as if it had been
+    unplugged. Raises TransientError."""
     switch = Path(hardware.syspath, "authorized")
     try:
         if not switch.exists():

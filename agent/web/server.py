@@ -4,9 +4,11 @@ first."""
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import select
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +17,15 @@ from granian.constants import Interfaces
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.net import SocketHolder  # type: ignore[attr-defined]
+from granian.server.mp import MPServer
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, TransientError
 from agent.core.settings.schema import WebSettings
+from agent.web.activation import address_of, render_address
 from agent.web.app import create_app
 from agent.web.services import Services
+from agent.web.watchdog import Answering, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -42,19 +47,35 @@ def serve(
     settings: WebSettings,
     build_services: Callable[[], Services],
     *,
+    listener: socket.socket | None = None,
     on_ready: Callable[[], None] | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then return; call it from the main thread.
 
+    `listener`, a TCP socket that listens, is served instead of the address in `settings`, and stays open.
     `build_services` is called in the worker process, once, after the fork: connections and threads do not
-    survive one. `on_ready` is called there too, when the application is about to accept requests. Raises
-    ConfigError when the address cannot be listened on or the worker does not start.
+    survive one. `on_ready` is called there too, when the application is about to accept requests, and then
+    `watch` is started. Raises ConfigError when the address cannot be listened on or the worker does not start,
+    TransientError when the worker has ended by itself later.
     """
+    begun = mmap.mmap(-1, 1)  # shared with the worker
+    address, port = (settings.listen, settings.tcp_port) if listener is None else address_of(listener)
+
+    def load() -> Any:
+        app = Answering(_load(build_services))
+        begun[0] = 1
+        if on_ready is not None:
+            on_ready()
+        if watch is not None:
+            watch.start(address, port)
+        return app
+
     try:
-        server = Server(
+        server = _Server(
             "lastmile",
-            address=settings.listen,
-            port=settings.tcp_port,
+            address=address,
+            port=port,
             interface=Interfaces.WSGI,
             workers=1,
             blocking_threads=settings.threads,
@@ -66,20 +87,40 @@ def serve(
             log_dictconfig=_LOGGING,
             workers_kill_timeout=STOP_SECONDS,
         )
-        server.serve(target_loader=lambda: _load(build_services, on_ready), wrap_loader=False)
+        server.listener = listener
+        server.serve(target_loader=load, wrap_loader=False)
     except (ConfigurationError, OSError, RuntimeError) as error:
-        raise ConfigError(f"cannot serve on {settings.listen} port {settings.tcp_port}: {error}") from error
+        raise ConfigError(f"cannot serve on {render_address(address, port)}: {error}") from error
     except SystemExit as error:
-        raise ConfigError("the web worker ended unexpectedly; its log says why") from error
+        if begun[0]:
+            raise TransientError("the web worker has ended: killed, or a bug of its own") from error
+        raise ConfigError("the web worker does not start; its log says why") from error
+    finally:
+        begun.close()
 
 
-def _load(build_services: Callable[[], Services], on_ready: Callable[[], None] | None) -> Any:
+class _Server(MPServer):
+    """granian, on a socket that listens already when it is given one."""
+
+    listener: socket.socket | None = None
+
+    def _init_shared_socket(self) -> None:
+        # granian (2.8) has no option for this. On Linux its workers listen themselves where `_ssp` says (SO_REUSEPORT);
+        # with `_ssp` None they serve the descriptor in `_shd`, as they do for Unix sockets.
+        if self.listener is None:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]
+            return
+        self.listener.setblocking(False)
+        self._ssp = self._sso = None
+        holder = SocketHolder(self.listener.fileno(), False, CONNECTIONS_MOST)  # type: ignore[call-arg]
+        self._shd = holder  # type: ignore[assignment]
+
+
+def _load(build_services: Callable[[], Services]) -> Any:
     services = build_services()
     services.start()
     app = _Counted(create_app(services))
     _close_on_stop(services, app)
-    if on_ready is not None:
-        on_ready()
     return app
 
 

@@ -151,6 +151,8 @@ class TestRefusal:
             ("web = 5\n", ":1: web: this is a section"),
             ("[database.url]\na = 1\n", ":1: database.url"),
             ('[proxy]\nlisten = "lan0"\n', ":2: proxy.listen"),
+            ('[modem]\nleave_to_modemmanager = ["usb1"]\n', ":2: modem.leave_to_modemmanager"),
+            ('[modem]\nleave_to_modemmanager = ["1-1.2/.."]\n', ":2: modem.leave_to_modemmanager"),
             (
                 "[proxy]\ntcp_port_last = 3000\n",
                 ":2: proxy.tcp_port_last = 3000: tcp_port_last must not be below",

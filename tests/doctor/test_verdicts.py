@@ -197,6 +197,7 @@ def test_holders(change: dict[str, Any], expected: Expected) -> None:
     ("line", "expected"),
     [
         ("/usr/lib/lastmile/bin/python /usr/lib/lastmile/bin/lastmile agent", "agent"),
+        ("/usr/lib/lastmile/versions/0.2.0.x/bin/python -I -m agent agent", "agent"),
         ("/usr/bin/lastmile agent", "agent"),
         ("/x/python -m agent.cli.main --config /y agent", "agent"),
         ("/x/python -m agent --config=/y web", "web"),

@@ -75,6 +75,13 @@ def a_modem_was_there_before(hotplug: UdevHotplug, bed: Bed) -> None:
     late.close()
 
 
+def what_is_left_to_others_is_no_modem(hotplug: UdevHotplug, bed: Bed) -> None:
+    bed.add([*FIRST.entries(), *SECOND.entries()])
+    with_less = UdevHotplug(USB_IDS, [SLOT])
+    assert [modem.slot for modem in with_less.scan()] == ["1-1.4"]
+    with_less.close()
+
+
 def ports_appear_one_by_one(hotplug: UdevHotplug, bed: Bed) -> None:
     entries = list(FIRST.entries())
     ports = [entry for entry in entries if entry.subsystem != "usb"]
@@ -318,6 +325,7 @@ ANYWHERE: tuple[Callable[[UdevHotplug, Bed], None], ...] = (
     nothing_is_there,
     a_modem_is_plugged_in,
     a_modem_was_there_before,
+    what_is_left_to_others_is_no_modem,
     ports_appear_one_by_one,
     a_modem_is_unplugged,
     a_modem_moves_to_another_slot,

@@ -95,6 +95,13 @@ def test_only_the_kept_remain_and_strangers_are_left_alone(tmp_path: Path) -> No
     assert (full / "keep").exists()
 
 
+def test_udevs_links_by_path_are_left_alone(tmp_path: Path) -> None:
+    by_path = tmp_path / "by-path"
+    by_path.mkdir()
+    DeviceLinkDirectory(tmp_path).keep_only([])
+    assert by_path.is_dir()
+
+
 def test_keeping_in_a_directory_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     DeviceLinkDirectory(tmp_path / "none").keep_only([])
 

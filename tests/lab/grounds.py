@@ -15,8 +15,22 @@ from tests.lab.image import Image
 from tests.lab.product import SETTINGS, Product
 from tests.lab.standin import install_3proxy
 from tests.lab.vm import LabVm
+from tests.packaging.build import NoBuildError, built_package
+from tests.postgres_fixture import missing_service
 
 CONNECT_SECONDS = 60.0
+
+
+def package_under_test(version: str | None = None) -> Path:
+    """The package of this checkout (`version`: under another one, for an upgrade), or the one that LASTMILE_LAB_PACKAGE
+    names. Skips, or fails in CI, where packages cannot be built."""
+    given = os.environ.get("LASTMILE_LAB_PACKAGE")
+    if given and version is None:
+        return Path(given)
+    try:
+        return built_package(version)
+    except NoBuildError as error:
+        missing_service(str(error))
 
 
 @contextmanager

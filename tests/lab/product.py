@@ -120,7 +120,7 @@ class Product:
         return "\n".join(self.sh(each, check=False).out for each in parts)
 
     def wait(self, condition: Callable[[], bool], seconds: float, what: str, every: float = 0.5) -> float:
-        """Look until `condition` holds and return how long it took; AssertionError with the story when it never does."""
+        """Look until `condition` holds; the seconds that it took. AssertionError with the story when it never does."""
         began = time.monotonic()
         while not condition():
             if time.monotonic() - began > seconds:
@@ -180,12 +180,15 @@ class Product:
             "rule": "ip rule; ip -6 rule",
             "route": "ip route show table all; ip -6 route show table all",
             "link": "ip -d link",
-            "unit": "systemctl list-units --all --no-legend --plain; systemctl list-unit-files --no-legend",
-            "file": "ls -d /etc/lastmile /var/lib/lastmile /run/lastmile /usr/lib/lastmile /dev/modems /var/log/lastmile "
-            "/usr/share/doc/lastmile /run/systemd/system/3proxy@* 2>/dev/null || true",
+            # What the package was is remembered by the name alone until systemd forgets it: not-found, inactive.
+            "unit": "systemctl list-units --all --no-legend --plain | grep -v 'not-found inactive'; "
+            "systemctl list-unit-files --no-legend",
+            "file": "ls -d /etc/lastmile /var/lib/lastmile /run/lastmile /usr/lib/lastmile /usr/share/doc/lastmile "
+            "/dev/modems /var/log/journal/*.lastmile* /run/systemd/system/3proxy@* 2>/dev/null || true",
             "account": "getent passwd; getent group",
             "process": "ps -eo uid,args",
-            "database": "runuser -u postgres -- psql -XAtc 'SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles'",
+            "database": "runuser -u postgres -- psql -XAtc 'SELECT datname FROM pg_database UNION "
+            "SELECT rolname FROM pg_roles'",
         }
         patterns = {
             "rule": r"^(2000|3000|50):|uidrange",
@@ -199,7 +202,6 @@ class Product:
         }
         found = []
         for what, command in looks.items():
-            for line in self.sh(command, check=False).out.splitlines():
-                if re.search(patterns[what], line):
-                    found.append(f"{what}: {line.strip()}")
+            lines = self.sh(command, check=False).out.splitlines()
+            found += [f"{what}: {line.strip()}" for line in lines if re.search(patterns[what], line)]
         return found

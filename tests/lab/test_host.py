@@ -5,15 +5,15 @@ One machine goes through its life: each test goes on where the one before it end
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.grounds import lab_ground
+from agent.sim.farm import FarmClient
+from tests.lab.grounds import lab_ground, package_under_test
 from tests.lab.image import Image
 from tests.lab.product import Modem, Product
-from tests.packaging.build import NoBuildError, built_package
-from tests.postgres_fixture import missing_service
 
 pytestmark = [pytest.mark.vm, pytest.mark.root]
 MODEMS = 3
@@ -48,18 +48,14 @@ def modems(host: Product) -> dict[int, Modem]:
     return {}
 
 
-def farm_of(host: Product):  # type: ignore[no-untyped-def]
+def farm_of(host: Product) -> FarmClient:
     assert host.farm is not None
     return host.farm
 
 
 @pytest.mark.timeout(900)
 def test_the_package_installs_and_starts(host: Product) -> None:
-    try:
-        package = built_package()
-    except NoBuildError as error:
-        missing_service(str(error))
-    said = host.install(package)
+    said = host.install(package_under_test())
     assert "lastmile" in said.out
     active = host.sh("systemctl is-active lastmile.target lastmile-agent lastmile-web lastmile-web.socket", check=False)
     assert active.out.split() == ["active"] * 4, host.story()
@@ -100,15 +96,19 @@ def test_udev_and_the_sandbox_are_as_promised(host: Product, modems: dict[int, M
 
 
 def test_doctor_finds_nothing_to_mend(host: Product) -> None:
-    found = host.sh("lastmile doctor --quiet", check=False, timeout=120)
-    assert found.rc == 0, found.out + found.err
+    found = json.loads(host.sh("lastmile doctor --json", check=False, timeout=120).out)
+    # The lab sets its clock itself. Nothing else may be wrong, and these must have been seen.
+    wrong = [each for each in found if each["severity"] in ("warning", "failure", "unknown")]
+    assert [each for each in wrong if each["id"] != "clock.synchronised"] == []
+    well = {each["id"] for each in found if each["severity"] == "ok"}
+    assert well >= {"usb.ports", "usb.power", "udev.rules", "udev.modems", "kernel.modules"}
 
 
 def test_traffic_leaves_by_the_modem_or_not_at_all(host: Product, modems: dict[int, Modem]) -> None:
     farm = farm_of(host)
     first = modems[1]
     farm.leaks(forget=True)
-    assert host.fetch(first, "http://myself.test/plain", scheme="socks5h") == first.wan_address
+    assert host.fetch(first, scheme="socks5h") == first.wan_address
     host.download(first, size=4 * MIB, bytes_per_second=100 * MIB).finish(120)
     farm.fault(1, "drop")
     farm.fault(1, "denied")
@@ -158,8 +158,8 @@ def test_the_journal_tells_the_story(host: Product, modems: dict[int, Modem]) ->
     about = host.sh(
         f"journalctl --no-pager -u lastmile-agent MODEM={serial} -o json --output-fields=ACTION,MESSAGE"
     ).out
-    for action in ("connect", "start"):
-        assert action in about.lower(), about
+    for action in ("StartBearer", "ApplyRouting", "StartProxy"):
+        assert action in about, about
     assert "Traceback" not in told
     shown = host.sh("lastmile status", timeout=60).out
     for row in modems.values():

@@ -22,11 +22,13 @@ import pytest
 from agent.core.clock import Deadline
 from agent.core.errors import DeadlineExceeded, TransientError
 from agent.core.identifiers import Serial
+from agent.host.hotplug import UdevHotplug
 from agent.host.proxy.instances import ProxyInstances
 from agent.host.proxy.processes import ProcessIdentity, find_processes
 from agent.host.proxy.render import ThreeProxyRenderer
 from agent.host.proxy.systemd_bus import SystemdBus
 from agent.host.proxy.systemd_units import SystemdUnits
+from agent.host.sysctl import fetch_switch, save_switch
 from agent.modem.model import Allocation, Desired, ProxyPolicy, UnitState
 from agent.modem.proxying import configuration_digest
 
@@ -240,6 +242,31 @@ def test_a_burst_needs_one_daemon_reload(instances: ProxyInstances, bus: Countin
     for wishes in burst:
         assert wishes.allocation is not None
         assert instances.observe(wishes.serial, LISTEN, wishes.allocation.tcp_port).listening
+
+
+def test_the_sandbox_lets_links_switches_be_set_and_no_others() -> None:
+    name = "switched"
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}2"], check=True)
+    try:
+        save_switch(4, name, "rp_filter", 2)
+        save_switch(6, name, "accept_ra", 0)
+        assert (fetch_switch(4, name, "rp_filter"), fetch_switch(6, name, "accept_ra")) == (2, 0)
+    finally:
+        subprocess.run(["ip", "link", "del", name], check=True)
+    for other in ("net/ipv4/ip_forward", "kernel/domainname", "vm/overcommit_memory"):
+        path = Path("/proc/sys", other)
+        with pytest.raises(OSError, match=r"Read-only|Permission"):
+            path.write_text(path.read_text())
+
+
+def test_the_sandbox_lets_udev_and_programs_be_used() -> None:
+    hotplug = UdevHotplug(("2c7c:0125",))
+    assert hotplug.scan() == ()
+    hotplug.close()
+    assert subprocess.run(["qmicli", "--version"], check=True, capture_output=True, text=True).stdout
+    for closed in ("/etc/lastmile/lastmile.toml", "/etc/passwd", "/usr/bin/lastmile"):
+        with pytest.raises(OSError, match=r"Read-only"):
+            Path(closed).touch()
 
 
 def test_a_broken_connection_is_replaced(units: SystemdUnits, bus: CountingBus) -> None:

@@ -23,9 +23,12 @@ key, as a whole (tables and lists are not mixed):
 3. `lastmile.d/*.toml` beside that file, in the order of their names;
 4. environment variables `LASTMILE_<SECTION>_<KEY>`, such as `LASTMILE_DATABASE_URL`. Texts stand as they are;
    numbers, lists and tables are written as in TOML or JSON: `LASTMILE_PROXY_ALLOW='["192.0.2.0/24"]'`;
-5. for secrets only, systemd credentials named `<section>.<key>`:
-   `LoadCredential=database.url:/etc/lastmile/database.url`. They come last because they are given to one
-   service on purpose, while variables are inherited.
+5. for secrets only, systemd credentials named `<section>.<key>`. The units take them from the files
+   `lastmile.database.url`, `lastmile.modem.pin` and `lastmile.proxy.users` in `/etc/credstore` (mode 0600, owned by
+   root) as far as they exist. They come last because they are given to one service on purpose, while variables are
+   inherited. Commands that people run do not see them: give those `LASTMILE_DATABASE_URL`. For encrypted ones
+   (`systemd-creds encrypt --name=database.url`), `systemctl edit` each unit and say
+   `LoadCredentialEncrypted=database.url:FILE`.
 
 A section, key, variable or credential that does not exist, and a value that is not allowed, is refused with
 its place, the value (never a secret's) and what is allowed: all of them at once. `lastmile config check`

@@ -77,6 +77,13 @@ class ModemSettings(Section):
     usb_ids: tuple[str, ...] = Field(
         default=("2c7c:0125", "2c7c:0121"), description="USB vendor:product of the modems to manage."
     )
+    leave_to_modemmanager: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            'Slots, such as "1-1.2", whose modems are not lastmile\'s: ModemManager may have them. A modem that thus '
+            "changes hands is detached from the bus and attached again when the agent starts."
+        ),
+    )
 
     @field_validator("pin")
     @classmethod
@@ -90,6 +97,14 @@ class ModemSettings(Section):
     def _apn_is_a_name(cls, value: str) -> str:
         if value and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", value):
             raise ValueError("an APN has letters, digits, '.', '-' and '_' only")
+        return value
+
+    @field_validator("leave_to_modemmanager")
+    @classmethod
+    def _slots_are_slots(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for slot in value:
+            if not re.fullmatch(r"[0-9]+-[0-9]+(\.[0-9]+)*", slot):
+                raise ValueError(f"{slot!r} is not a slot, such as 1-1.2 (see SLOT in lastmile status)")
         return value
 
     @field_validator("usb_ids")
@@ -229,8 +244,16 @@ class HealthSettings(Section):
 class WebSettings(Section):
     """[web] The REST API and the pages."""
 
-    listen: str = Field(default="127.0.0.1", description="Address the web process listens on.")
-    tcp_port: TcpPort = Field(default=8080, description="TCP port the web process listens on.")
+    listen: str = Field(
+        default="127.0.0.1",
+        description=(
+            "Address the web process listens on, unless systemd listens for it (lastmile-web.socket, as installed): "
+            "then that unit's counts, `systemctl edit lastmile-web.socket` changes it, and a difference is logged."
+        ),
+    )
+    tcp_port: TcpPort = Field(
+        default=8080, description="TCP port the web process listens on, unless lastmile-web.socket does it."
+    )
     threads: int = Field(default=32, ge=2, le=512, description="Requests served at once; live event streams count.")
     event_streams: int = Field(default=16, ge=1, le=500, description="Most live event streams at once.")
     command_timeout_seconds: PositiveSeconds = Field(

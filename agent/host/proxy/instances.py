@@ -23,8 +23,10 @@ from agent.modem.proxying import configuration_digest
 ANSWER_SECONDS = 3.0
 SILENT_MOST = 2
 """Looks in a row without an answer after which an instance counts as hung: one may be due to a busy machine."""
-LISTEN_SECONDS = 5.0
-UNIT_SECONDS = 15.0
+LISTEN_SECONDS = 15.0
+"""3proxy takes some 20 ms; this is for a host that boots thirty at once after a power cut. A shorter patience would
+restart what is about to listen, and so make the host busier."""
+UNIT_SECONDS = 25.0
 _LOOK_SECONDS = 0.01
 _MOST_LOOK_SECONDS = 0.1
 
