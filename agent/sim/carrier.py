@@ -14,6 +14,7 @@ from agent.sim.namespaces import NamespaceThread, NetworkNamespace
 from agent.sim.records import CarrierEvent
 
 _MOST_EVENTS = 2000
+_IPV6_FREEBIND = 78
 _SYSCTL = {"ipv4/conf/all/rp_filter": "1", "ipv4/conf/default/rp_filter": "1"}
 
 
@@ -25,6 +26,8 @@ def _listen(kind: int, port: int, backlog: int = 128) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if kind == socket.SOCK_DGRAM:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        # To answer from an IPv6 address that is this namespace's own by its route only.
+        made.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
     made.bind(("::", port))
     if kind == socket.SOCK_STREAM:
         made.listen(backlog)

@@ -22,7 +22,8 @@ from agent.sim.records import CarrierEvent
 
 _REQUEST_SECONDS = 30.0
 _MOST_DOWNLOAD_BYTES = 1 << 30
-_BLOCK = bytes(65_536)
+_BLOCK = b"".join(number.to_bytes(4, "big") for number in range(16_384))
+"""Every four bytes of it are others, so that a piece that is missing or twice is seen."""
 _TTL_SECONDS = 60
 _PACKET_INFO = struct.Struct("16sI")
 

@@ -25,30 +25,36 @@ class Fault:
     end: Callable[[EmulatedModem], Awaitable[None]] | None = None
 
 
-def _set_ports(modem: EmulatedModem, name: str, value: bool) -> None:
+def _set_at_ports(modem: EmulatedModem, name: str, value: bool) -> None:
     for port in (modem.at, modem.at_secondary):
         if port is not None:
             setattr(port, name, value)
 
 
+def _set_hung(modem: EmulatedModem, *, hung: bool) -> None:
+    for port in (modem.diag, modem.at, modem.at_secondary):
+        if port is not None:
+            port.hung = hung
+
+
 async def _hang(modem: EmulatedModem, _: Arguments, __: FindModem) -> None:
-    _set_ports(modem, "hung", True)
+    _set_hung(modem, hung=True)
 
 
 async def _unhang(modem: EmulatedModem) -> None:
-    _set_ports(modem, "hung", False)
+    _set_hung(modem, hung=False)
 
 
 async def _garble(modem: EmulatedModem, _: Arguments, __: FindModem) -> None:
-    _set_ports(modem, "garbled", True)
+    _set_at_ports(modem, "garbled", True)
 
 
 async def _ungarble(modem: EmulatedModem) -> None:
-    _set_ports(modem, "garbled", False)
+    _set_at_ports(modem, "garbled", False)
 
 
 async def _echo(modem: EmulatedModem, _: Arguments, __: FindModem) -> None:
-    _set_ports(modem, "echo", True)
+    _set_at_ports(modem, "echo", True)
 
 
 async def _qmi_hang(modem: EmulatedModem, _: Arguments, __: FindModem) -> None:
@@ -182,6 +188,15 @@ async def _usbnet(modem: EmulatedModem, arguments: Arguments, _: FindModem) -> N
         await modem.plug(slot)
 
 
+async def _usb_serial(modem: EmulatedModem, arguments: Arguments, _: FindModem) -> None:
+    serial = arguments.get("serial", "0123456789ABCDEF")
+    modem.usb_serial = None if serial is None else str(serial)
+    if modem.slot is not None:
+        slot = modem.slot
+        await modem.unplug()
+        await modem.plug(slot)
+
+
 async def _roam(modem: EmulatedModem, _: Arguments, __: FindModem) -> None:
     modem.firmware.radio.cell = cell_for(modem.index + 1000)
     modem.firmware.reregister()
@@ -207,6 +222,7 @@ FAULTS: Mapping[str, Fault] = {
     "same_address": Fault(begin=_same_address, end=_own_address),
     "same_imei": Fault(begin=_same_imei, end=_own_imei),
     "usbnet": Fault(begin=_usbnet),
+    "usb_serial": Fault(begin=_usb_serial),
     "cell_change": Fault(begin=_roam),
 }
 

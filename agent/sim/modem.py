@@ -11,6 +11,7 @@ from agent.core.errors import InvariantError
 from agent.sim.carrier import Carrier
 from agent.sim.ec25.at_channel import AtChannel
 from agent.sim.ec25.bearers import CLIENT_END
+from agent.sim.ec25.diag import DiagPort
 from agent.sim.ec25.firmware import Firmware, Owner, Power
 from agent.sim.ec25.profile import Profile
 from agent.sim.ec25.qmi_port import QmiPort
@@ -64,6 +65,9 @@ class EmulatedModem(ABC):
         self.at: AtChannel | None = None
         self.at_secondary: AtChannel | None = None
         self.qmi: QmiPort | None = None
+        self.diag: DiagPort | None = None
+        self.usb_serial: str | None = None
+        """iSerial; None: there is none, as with the stock firmware."""
         self.returning = False
         """Off the bus for a reboot: it comes back by itself."""
         self._busy = busy
@@ -93,6 +97,10 @@ class EmulatedModem(ABC):
     @abstractmethod
     def _nodes(self) -> Nodes:
         """What the host calls the ports."""
+
+    def _lost(self) -> int:
+        """Pieces of what the ports said and the host did not read in time."""
+        return 0
 
     # -- on and off the bus
 
@@ -139,6 +147,21 @@ class EmulatedModem(ABC):
             if self.returning:
                 await self.plug(slot)
 
+    async def give_power(self) -> None:
+        """Be plugged in where it was, when it is not: the power is back."""
+        async with self._busy:
+            if self.slot is None and self.home_slot is not None:
+                await self.plug(self.home_slot)
+
+    async def take_power(self) -> bool:
+        """Be gone from the bus, and stay away from it; False when it was not there and was not to come back."""
+        async with self._busy:
+            returning, self.returning = self.returning, False
+            if self.slot is None:
+                return returning
+            await self.unplug()
+            return True
+
     async def _power_off(self) -> None:
         async with self._busy:
             if self.slot is not None:
@@ -146,11 +169,12 @@ class EmulatedModem(ABC):
 
     # -- ports
 
-    def _open_channels(self, at: Receive, at_secondary: Receive, qmi: Receive | None) -> None:
+    def _open_channels(self, diag: Receive, at: Receive, at_secondary: Receive, qmi: Receive | None) -> None:
         """Give the firmware its ports; each argument is what writes to one of them. Faults of ports are there again."""
+        self.diag = DiagPort(self.firmware, diag)
         self.at = AtChannel(self.firmware, at, urcs=True)
         self.at_secondary = AtChannel(self.firmware, at_secondary, urcs=False)
-        self.at.hung = self.at_secondary.hung = "hang" in self.faults
+        self.diag.hung = self.at.hung = self.at_secondary.hung = "hang" in self.faults
         self.at.garbled = "garble" in self.faults
         if qmi is not None:
             self.qmi = QmiPort(self.firmware, qmi)
@@ -161,7 +185,7 @@ class EmulatedModem(ABC):
         for port in (self.at, self.at_secondary, self.qmi):
             if port is not None:
                 port.close()
-        self.at = self.at_secondary = self.qmi = None
+        self.diag = self.at = self.at_secondary = self.qmi = None
 
     # -- what others may know
 
@@ -184,4 +208,5 @@ class EmulatedModem(ABC):
             faults=tuple(sorted(self.faults)),
             pin_tries_left=self.firmware.sim.pin_tries_left,
             pins_entered=self.firmware.sim.pins_entered,
+            lost=self._lost(),
         )

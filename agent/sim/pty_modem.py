@@ -14,7 +14,7 @@ from agent.sim.modem import EmulatedModem, Nodes, Receive
 from agent.sim.open_hang import OpenHang
 from agent.sim.sysfs import SysfsDevice
 from agent.sim.terminal import Terminal
-from agent.sim.usb_topology import AT_PRIMARY, AT_SECONDARY, SERIAL_PORTS, Numbers, Topology
+from agent.sim.usb_topology import AT_PRIMARY, AT_SECONDARY, DIAG, SERIAL_PORTS, Numbers, Topology
 
 
 class PtyModem(EmulatedModem):
@@ -77,6 +77,7 @@ class PtyModem(EmulatedModem):
             self.carrier.meter = partial(links.read_traffic, self._host.network.thread_id, link_name)
         self._topology = Topology(
             slot=slot,
+            usb_serial=self.usb_serial,
             numbers=Numbers(
                 device=device or numbers.count(f"bus{slot.partition('-')[0]}") + 1,
                 ttys=tuple(numbers.take("tty") for _ in range(SERIAL_PORTS)),
@@ -100,11 +101,11 @@ class PtyModem(EmulatedModem):
     def _open_ports(self, numbers: Numbers) -> None:
         ttys = [f"ttyUSB{tty}" for tty in numbers.ttys]
         wdm = None if numbers.wdm is None else f"cdc-wdm{numbers.wdm}"
-        primary, secondary = ttys[AT_PRIMARY], ttys[AT_SECONDARY]
-        self._open_channels(self._writer(primary), self._writer(secondary), None if wdm is None else self._writer(wdm))
-        receivers: dict[str, Receive] = {}
-        if self.at is not None and self.at_secondary is not None:
-            receivers = {primary: self.at.receive, secondary: self.at_secondary.receive}
+        serial = (ttys[DIAG], ttys[AT_PRIMARY], ttys[AT_SECONDARY])
+        diag, primary, secondary = map(self._writer, serial)
+        self._open_channels(diag, primary, secondary, None if wdm is None else self._writer(wdm))
+        channels = (self.diag, self.at, self.at_secondary)
+        receivers = {name: port.receive for name, port in zip(serial, channels, strict=True) if port is not None}
         self._terminals += [(name, Terminal(receivers.get(name))) for name in ttys]
         if wdm is not None and self.qmi is not None:
             self._terminals.append((wdm, Terminal(self.qmi.receive)))

@@ -52,6 +52,8 @@ class ModemStatus:
     pin_tries_left: int
     pins_entered: int
     """How many PINs its card was ever given, right or wrong."""
+    lost: int = 0
+    """Over USB/IP: pieces of what its ports said, and the host did not read in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

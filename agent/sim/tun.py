@@ -16,9 +16,15 @@ def open_tun(name: str) -> int:
     return _open(name, _IFF_TUN | _IFF_NO_PI)
 
 
+def open_tap(name: str) -> int:
+    """A TAP device, which may be there already, as a descriptor that does not block: one Ethernet frame a read or
+    write."""
+    return _open(name, _IFF_TAP | _IFF_NO_PI)
+
+
 def make_persistent_tap(name: str) -> None:
     """A TAP device that stays when nobody has it open: whoever opens it next gets its Ethernet frames."""
-    descriptor = _open(name, _IFF_TAP | _IFF_NO_PI)
+    descriptor = open_tap(name)
     try:
         fcntl.ioctl(descriptor, _TUNSETPERSIST, 1)
     finally:

@@ -14,7 +14,7 @@ VENDOR, PRODUCT = "2c7c", "0125"
 MODEMS_PER_CONTROLLER = 6
 """Endpoints of a common controller run out before its ports do."""
 SERIAL_PORTS = 4
-AT_PRIMARY, AT_SECONDARY = 2, 3
+DIAG, AT_PRIMARY, AT_SECONDARY = 0, 2, 3
 QMI_INTERFACE = 4
 _PRODUCT_WORD = "2c7c/125/318"
 _DEVICE_ATTRIBUTES = {

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from agent.sim.ec25.bearers import BearerSettings, Traffic
 from agent.sim.ec25.firmware import Firmware, Owner
 from agent.sim.ec25.profile import INSTANT, Profile
 from agent.sim.ec25.qmi_port import QmiPort
+from agent.sim.ec25.radio import LTE_BANDS, Selection
 from agent.sim.ec25.sim_card import SimCard
 
 
@@ -298,5 +300,62 @@ def test_signal_drifts_slowly_and_the_same_way_for_the_same_seed() -> None:
         levels = [value.rsrp_dbm for value in values if value is not None]
         assert max(levels) - min(levels) >= 5
         assert all(abs(later - earlier) <= 2 for earlier, later in itertools.pairwise(levels))
+
+    on_bench(test)
+
+
+def test_the_clock_is_right_once_a_network_told_it() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.settle()
+        told = (await bench.ask("AT+CCLK?")).partition('"')[2].partition('"')[0]
+        now = datetime.now(UTC)
+        assert abs(datetime.strptime(f"{told}00", "%y/%m/%d,%H:%M:%S%z") - now) < timedelta(seconds=5)
+        await bench.ask("AT+CFUN=4")
+        assert '"80/01/06' in await bench.ask("AT+CCLK?")
+
+    on_bench(test)
+
+
+def test_the_pin_can_be_switched_off_and_on_and_counts_its_tries() -> None:
+    async def test(bench: Bench) -> None:
+        assert "OK" in await bench.ask('AT+CPIN="4711"')
+        assert "+CLCK: 1" in await bench.ask('AT+CLCK="SC",2')
+        assert "+CME ERROR: 16" in await bench.ask('AT+CLCK="SC",0,"0000"')
+        assert '"SC",2,10' in await bench.ask("AT+QPINC?")
+        assert "OK" in await bench.ask('AT+CLCK="SC",0,"4711"')
+        assert "+CLCK: 0" in await bench.ask('AT+CLCK="SC",2')
+        assert "OK" in await bench.ask('AT+CLCK="SC",1,"1234"')
+        bench.firmware.sim.power_cycle()
+        assert "SIM PIN" in await bench.ask("AT+CPIN?")
+
+    on_bench(test, pin="4711")
+
+
+def test_the_store_of_messages_is_there_and_empty() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.ask("ATE0")
+        assert await bench.ask("AT+CPMS?") == '\r\n+CPMS: "ME",0,255,"ME",0,255,"ME",0,255\r\n\r\nOK\r\n'
+        assert "+CPMS: 0,50,0,50,0,255\r\n" in await bench.ask('AT+CPMS="SM","SM"')
+        assert await bench.ask("AT+CMGL=4") == "\r\nOK\r\n"
+        assert "ERROR" in await bench.ask('AT+CPMS="XY"')
+        await bench.ask("AT+CMGF=1")
+        assert "+CMGF: 1" in await bench.ask("AT+CMGF?")
+
+    on_bench(test)
+
+
+def test_a_modem_locked_to_a_band_without_a_cell_searches_until_it_is_unlocked() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.settle()
+        radio = bench.firmware.radio
+        radio.selection = Selection(lte_bands=LTE_BANDS & ~(1 << radio.cell.band - 1))
+        bench.firmware.evaluate()
+        await bench.settle()
+        assert "+CEREG: 0,2" in await bench.ask("AT+CEREG?")
+        assert "+CSQ: 99,99" in await bench.ask("AT+CSQ")
+        radio.selection = Selection()
+        bench.firmware.evaluate()
+        await bench.settle()
+        assert "+CEREG: 0,1" in await bench.ask("AT+CEREG?")
 
     on_bench(test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -258,3 +259,18 @@ def test_numbers_change_on_replug(farm: Farm, modem: ModemStatus) -> None:
     assert (first.at_node, second.at_node) == (modem.at_node, other.at_node)
     assert (first.slot, second.slot) == (other.slot, modem.slot)
     farm.unplug(other.modem)
+
+
+def test_a_modem_can_have_a_serial_number(farm: Farm, modem: ModemStatus) -> None:
+    device = f"/sys/bus/usb/devices/{modem.slot}"
+    assert run(farm, "cat", f"{device}/serial").returncode != 0
+    farm.fault(modem.modem, "usb_serial", serial="EC25A1")
+    assert output(farm, "cat", f"{device}/serial").strip() == "EC25A1"
+
+
+def test_the_diag_port_is_recognised(farm: Farm, modem: ModemStatus) -> None:
+    assert modem.at_node is not None
+    diag = f"/dev/ttyUSB{int(modem.at_node.removeprefix('/dev/ttyUSB')) - 2}"
+    script = "import serial, sys; port = serial.Serial(sys.argv[1], timeout=2); port.write(bytes.fromhex('0078f07e'));"
+    said = output(farm, sys.executable, "-c", script + " print(port.read_until(b'~').hex())", diag)
+    assert bytes.fromhex(said).startswith(b"\0Mar 21 2019")

@@ -7,12 +7,12 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from agent.sim.ec25 import at_general, at_network
+from agent.sim.ec25 import at_general, at_messages, at_network
 from agent.sim.ec25.at_line import AtCommand, AtRefused, parse_line, render_lines, render_refusal
 from agent.sim.ec25.firmware import Firmware, Power
 
 _LONGEST_LINE = 2048
-_COMMANDS = {**at_general.COMMANDS, **at_network.COMMANDS}
+_COMMANDS = {**at_general.COMMANDS, **at_messages.COMMANDS, **at_network.COMMANDS}
 _CHUNK_SECONDS = 0.0002
 _MOST_WAITING_BYTES = 65_536
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from agent.sim.ec25.at_line import AtCommand, AtRefused, Form
 from agent.sim.ec25.firmware import REVISION, Firmware, Functionality
@@ -42,6 +43,8 @@ def _sub_edition(_: Firmware, __: AtCommand) -> list[str]:
 def _require_card(modem: Firmware) -> None:
     if not modem.sim.present:
         raise AtRefused(10)
+    if not modem.sim.powered:
+        raise AtRefused(13)
 
 
 def _require_unlocked(modem: Firmware) -> None:
@@ -82,8 +85,12 @@ def _pin(modem: Firmware, command: AtCommand) -> list[str]:
     else:
         raise AtRefused(12 if modem.sim.lock is CardLock.PUK else 3)
     if not accepted:
-        raise AtRefused(12 if modem.sim.lock is CardLock.PUK else 16)
+        raise _wrong_pin(modem)
     return []
+
+
+def _wrong_pin(modem: Firmware) -> AtRefused:
+    return AtRefused(12 if modem.sim.lock is CardLock.PUK else 16)
 
 
 def _pin_tries(modem: Firmware, _: AtCommand) -> list[str]:
@@ -154,11 +161,45 @@ def _configuration(modem: Firmware, command: AtCommand) -> list[str]:
     return [f'+QCFG: "{name}",{_CONFIGURATION[name]}'] if len(command.arguments) == 1 else []
 
 
+def _capabilities(_: Firmware, __: AtCommand) -> list[str]:
+    return ["+GCAP: +CGSM"]
+
+
+def _clock(modem: Firmware, command: AtCommand) -> list[str]:
+    if command.form is not Form.READ:
+        return []
+    if not modem.registered:
+        # Never told the time by a network, it counts from where it was made.
+        return ['+CCLK: "80/01/06,00:00:00+00"']
+    return [f'+CCLK: "{datetime.now(UTC):%y/%m/%d,%H:%M:%S}+00"']
+
+
+def _lock(modem: Firmware, command: AtCommand) -> list[str]:
+    if command.form is Form.TEST:
+        return ['+CLCK: ("SC")']
+    if command.arguments[:1] != ("SC",) or command.number(1) not in (0, 1, 2):
+        raise AtRefused(4)
+    _require_card(modem)
+    wanted, sim = command.number(1), modem.sim
+    if wanted == 2:
+        return [f"+CLCK: {int(sim.pin is not None)}"]
+    if len(command.arguments) < 3:
+        raise AtRefused(50)
+    if sim.lock is CardLock.PUK or not sim.protect(command.arguments[2], enabled=wanted == 1):
+        raise _wrong_pin(modem)
+    return []
+
+
 COMMANDS: Mapping[str, Handler] = {
     "I": _identify,
     "Z": _attention,
     "V": _attention,
     "Q": _attention,
+    "X": _attention,
+    "+GCAP": _capabilities,
+    "+CCLK": _clock,
+    "+CNUM": _attention,
+    "+CLCK": _lock,
     "&F": _attention,
     "&D": _attention,
     "&C": _attention,
@@ -184,6 +225,4 @@ COMMANDS: Mapping[str, Handler] = {
     "+QPOWD": _power_down,
     "+QCFG": _configuration,
     "+QURCCFG": _attention,
-    "+CMGF": _attention,
-    "+CNMI": _attention,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agent.sim.ec25.at_general import Handler
 from agent.sim.ec25.at_line import AtCommand, AtRefused, Form
+from agent.sim.ec25.contexts import KINDS, MOST_CONTEXTS, Context
 from agent.sim.ec25.firmware import Firmware, Functionality
 
 
@@ -104,20 +106,20 @@ def _attached(modem: Firmware, command: AtCommand) -> list[str]:
 def _contexts(modem: Firmware, command: AtCommand) -> list[str]:
     if command.form is Form.READ:
         return [
-            f'+CGDCONT: {number},"{kind}","{apn}","0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0",0,0,0,0'
-            for number, (kind, apn) in sorted(modem.contexts.items())
+            f'+CGDCONT: {number},"{each.kind}","{each.apn}","0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0",0,0,0,0'
+            for number, each in sorted(modem.contexts.items())
         ]
     if command.form is Form.SET:
         number = command.number(0)
-        if not 1 <= number <= 16:
+        if not 1 <= number <= MOST_CONTEXTS:
             raise AtRefused(50)
         if len(command.arguments) == 1:
             modem.contexts.pop(number, None)
         else:
             kind, apn = (*command.arguments[1:3], "")[:2]
-            if kind.upper() not in {"IP", "IPV6", "IPV4V6", "PPP"}:
+            if kind.upper() not in KINDS:
                 raise AtRefused(50)
-            modem.contexts[number] = (kind.upper(), apn)
+            modem.contexts[number] = replace(modem.contexts.get(number, Context()), kind=kind.upper(), apn=apn)
     return []
 
 

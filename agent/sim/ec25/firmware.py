@@ -19,6 +19,7 @@ from agent.sim.ec25.bearers import (
     network_refusal,
 )
 from agent.sim.ec25.clockwork import Clockwork
+from agent.sim.ec25.contexts import Context
 from agent.sim.ec25.profile import Profile
 from agent.sim.ec25.radio import Measurement, Radio
 from agent.sim.ec25.sim_card import CardLock, SimCard
@@ -40,6 +41,14 @@ class Functionality(IntEnum):
     MINIMUM = 0
     FULL = 1
     FLIGHT = 4
+
+
+class Change(Enum):
+    """What the QMI services are told of."""
+
+    REGISTRATION = "registration"
+    CARD = "card"
+    FUNCTIONALITY = "functionality"
 
 
 class Stat(IntEnum):
@@ -80,14 +89,19 @@ class Firmware:
         self.error_format = 1
         self.registration_reports = {"+CREG": 0, "+CGREG": 0, "+CEREG": 0}
         self.packet_reports = False
+        self.message_format = 0
+        self.message_stores: tuple[str, ...] = ("ME", "ME", "ME")
+        self.character_set = "GSM"
         self.denied = False
         self.deregistered = False
         """Told by `AT+COPS=2` to stay off the network."""
         self.refusal: int | None = None
         """ESM cause with which the network refuses every bearer; None: it accepts."""
-        self.contexts: dict[int, tuple[str, str]] = {1: ("IPV4V6", "")}
+        self.contexts = {1: Context()}
+        """By PDP context and profile number: AT and QMI see the same ones."""
         self.on_urc: list[Callable[[str], None]] = []
         self.on_bearer: list[Callable[[BearerChange], None]] = []
+        self.on_change: list[Callable[[Change], None]] = []
         self._owner = owner
         self._carrier = carrier
         self.clockwork = Clockwork(seed ^ 0xABCD, profile.jitter)
@@ -105,6 +119,7 @@ class Firmware:
         self.error_format = 1
         self.registration_reports = dict.fromkeys(self.registration_reports, 0)
         self.packet_reports = False
+        self.message_format, self.character_set = 0, "GSM"
         self.deregistered = False
         self._powered_at = self.clockwork.now
         self.sim.power_cycle()
@@ -129,6 +144,15 @@ class Firmware:
         self.urc("+QUSIM: 1")
         if self.sim.lock is CardLock.NONE:
             self.clockwork.after(self.profile.sim_seconds, self._phone_book_read)
+
+    def _card_changed(self) -> None:
+        self._announce_sim()
+        self._tell(Change.CARD)
+        self.evaluate()
+
+    def _tell(self, change: Change) -> None:
+        for listener in self.on_change:
+            listener(change)
 
     def _phone_book_read(self) -> None:
         self.urc("+QIND: SMS DONE")
@@ -156,23 +180,34 @@ class Firmware:
         """`AT+CPIN="pin"`; unlocks or costs a try."""
         accepted = self.sim.enter_pin(pin)
         if accepted:
-            self._announce_sim()
-            self.evaluate()
+            self._card_changed()
+        elif self.sim.lock is CardLock.PUK:
+            self._tell(Change.CARD)
         return accepted
 
     def enter_puk(self, puk: str, new_pin: str) -> bool:
         """`AT+CPIN="puk","new pin"`."""
         accepted = self.sim.enter_puk(puk, new_pin)
         if accepted:
-            self._announce_sim()
-            self.evaluate()
+            self._card_changed()
         return accepted
+
+    def power_card(self, *, on: bool) -> None:
+        """Take the card's power away, or give it back."""
+        if on:
+            self.sim.power_cycle()
+            self._announce_sim()
+        else:
+            self.sim.powered = False
+        self._tell(Change.CARD)
+        self.evaluate()
 
     def sim_changed(self) -> None:
         """The card was taken out, put in or blocked."""
         if self.power is Power.ON:
             self.urc(f"+QUSIM: {int(self.sim.present)}")
             self._announce_sim()
+            self._tell(Change.CARD)
         self.evaluate()
 
     # -- network
@@ -200,6 +235,9 @@ class Firmware:
         if was is Functionality.MINIMUM and functionality is Functionality.FULL:
             self.sim.power_cycle()
             self._announce_sim()
+            self._tell(Change.CARD)
+        if was is not functionality:
+            self._tell(Change.FUNCTIONALITY)
         self.evaluate()
 
     def evaluate(self) -> None:
@@ -207,7 +245,7 @@ class Firmware:
         able = self.power is Power.ON and self.functionality is Functionality.FULL and self.sim.usable
         able = able and not self.deregistered
         wanted = Stat.HOME if able and not self.denied else Stat.DENIED if able else Stat.IDLE
-        if able and self.radio.silent:
+        if able and not self.radio.heard:
             wanted = Stat.SEARCHING
         if self._registering is not None and wanted in (Stat.HOME, Stat.DENIED):
             return
@@ -255,6 +293,7 @@ class Firmware:
         for name, mode in self.registration_reports.items():
             if mode:
                 self.urc(f"{name}: {self.registration_text(mode)}")
+        self._tell(Change.REGISTRATION)
 
     def _detach(self) -> None:
         self._stop_searching()

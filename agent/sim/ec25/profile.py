@@ -33,6 +33,8 @@ class Profile:
     """Most bytes the AT port gives at once; 0: whole answers."""
     client_ids: int = 16
     """QMI client ids of one service."""
+    scan_seconds: float = 0
+    """What a search for networks takes."""
     ipv6: bool = True
     """Whether the carrier gives IPv6 sessions; else `pdn-ipv6-call-disallowed`."""
 
@@ -46,6 +48,7 @@ DEMO = Profile(
     connect_seconds=0.3,
     reboot_seconds=2.0,
     detach_seconds=3.0,
+    scan_seconds=2.0,
 )
 INSTANT = Profile(
     boot_seconds=0,
@@ -67,6 +70,7 @@ HARDWARE = Profile(
     connect_seconds=0.8,
     reboot_seconds=22,
     detach_seconds=4,
+    scan_seconds=40,
 )
 PROFILES = {"demo": DEMO, "instant": INSTANT, "hardware": HARDWARE}
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from agent.sim.ec25 import qmi_device, qmi_nas, qmi_wds
+from agent.sim.ec25 import qmi_wds
 from agent.sim.ec25.bearers import BearerChange
-from agent.sim.ec25.firmware import Firmware, Power
+from agent.sim.ec25.firmware import Change, Firmware, Power
+from agent.sim.ec25.qmi_card import Uim
+from agent.sim.ec25.qmi_device import WDA, Dms
+from agent.sim.ec25.qmi_nas import Nas
+from agent.sim.ec25.qmi_service import QmiService
 from agent.sim.ec25.qmux import (
     QmiFault,
     QmuxDecoder,
@@ -17,18 +22,11 @@ from agent.sim.ec25.qmux import (
     render_response,
 )
 
-Handler = Callable[[Firmware, Request], Tlvs]
 _VERSIONS = {Service.CTL: (1, 5), Service.WDS: (1, 67), Service.DMS: (1, 14), Service.NAS: (1, 25)} | {
     Service.UIM: (1, 46),
     Service.WDA: (1, 16),
 }
 _VERSION_INFO, _ALLOCATE, _RELEASE, _SET_DATA_FORMAT, _SYNC = 0x21, 0x22, 0x23, 0x26, 0x27
-_SERVICES: Mapping[int, Mapping[int, Handler]] = {
-    Service.DMS: qmi_device.DMS,
-    Service.UIM: qmi_device.UIM,
-    Service.WDA: qmi_device.WDA,
-    Service.NAS: qmi_nas.NAS,
-}
 
 
 class QmiPort:
@@ -41,8 +39,16 @@ class QmiPort:
         self._write = write
         self._decoder = QmuxDecoder()
         self._clients: dict[int, set[int]] = {service: set() for service in _VERSIONS if service != Service.CTL}
-        self._wds = qmi_wds.Wds(firmware)
+        self._wds = qmi_wds.Wds(firmware, partial(self._indicate, Service.WDS))
+        self._services: Mapping[int, QmiService] = {
+            Service.WDS: self._wds,
+            Service.DMS: Dms(firmware, partial(self._indicate, Service.DMS)),
+            Service.NAS: Nas(firmware, partial(self._indicate, Service.NAS)),
+            Service.UIM: Uim(firmware, partial(self._indicate, Service.UIM)),
+            Service.WDA: QmiService(firmware, partial(self._indicate, Service.WDA), WDA),
+        }
         firmware.on_bearer.append(self._bearer_changed)
+        firmware.on_change.append(self._changed)
 
     @property
     def clients(self) -> dict[str, list[int]]:
@@ -59,23 +65,19 @@ class QmiPort:
     def close(self) -> None:
         """The port is gone, and every client id with it."""
         self._firmware.on_bearer.remove(self._bearer_changed)
+        self._firmware.on_change.remove(self._changed)
+        for service, clients in self._clients.items():
+            for client in tuple(clients):
+                clients.discard(client)
+                self._services[service].unsubscribe(client)
 
     def _handle(self, request: Request) -> None:
         if request.service == Service.CTL:
             self._control(request)
         elif request.client not in self._clients.get(request.service, ()):
             self._answer(request, (), QmiFault.INVALID_CLIENT_ID)
-        elif request.service == Service.WDS:
-            self._wds.handle(request, lambda tlvs, fault: self._answer(request, tlvs, fault))
         else:
-            handler = _SERVICES[request.service].get(request.message)
-            if handler is None:
-                self._answer(request, (), QmiFault.INVALID_QMI_COMMAND)
-                return
-            try:
-                self._answer(request, handler(self._firmware, request))
-            except qmi_device.QmiRefused as refused:
-                self._answer(request, (), refused.fault)
+            self._services[request.service].handle(request, partial(self._answer, request))
 
     def _answer(self, request: Request, tlvs: Tlvs, fault: int = 0) -> None:
         if not self.hung:
@@ -125,13 +127,17 @@ class QmiPort:
 
     def _forget(self, service: int, client: int) -> None:
         self._clients[service].discard(client)
-        if service == Service.WDS:
-            self._wds.forget(client)
+        self._services[service].forget(client)
+
+    def _indicate(self, service: int, client: int, message: int, tlvs: Tlvs) -> None:
+        if not self.hung and self._firmware.power is Power.ON and client in self._clients[service]:
+            self._write(render_indication(service, client, message, tlvs))
+
+    def _changed(self, change: Change) -> None:
+        for service in self._services.values():
+            service.changed(change)
 
     def _bearer_changed(self, change: BearerChange) -> None:
-        if self.hung or self._firmware.power is not Power.ON:
-            return
         for client in sorted(self._clients[Service.WDS]):
             if self._wds.family_of(client) == change.family:
-                tlvs = qmi_wds.service_status(change)
-                self._write(render_indication(Service.WDS, client, qmi_wds.PACKET_SERVICE_STATUS, tlvs))
+                self._indicate(Service.WDS, client, qmi_wds.PACKET_SERVICE_STATUS, qmi_wds.service_status(change))

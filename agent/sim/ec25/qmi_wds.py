@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
 from agent.sim.ec25.bearers import AlreadyStarted, BearerChange, BearerRefused, BearerSettings, CallEnd
 from agent.sim.ec25.firmware import Firmware
+from agent.sim.ec25.qmi_profiles import DEFAULT_NUMBER, PROFILES
+from agent.sim.ec25.qmi_service import Answer, Indicate, QmiRefused, QmiService, accept, required
 from agent.sim.ec25.qmux import QmiFault, Request, Tlvs
 
-Answer = Callable[[Tlvs, int], None]
 PACKET_SERVICE_STATUS = 0x22
 _DISCONNECTED, _CONNECTED = 1, 2
 _EVERY_HANDLE = 0xFFFF_FFFF
+_START, _STOP = 0x20, 0x21
+_UPLINK_RATE, _DOWNLINK_RATE = 50_000_000, 150_000_000
+_CHANNEL_ACTIVE = 2
+_BEARER_LTE = 0x0A
+_NETWORK_3GPP, _MASK_LTE = 2, 1 << 5
+"""QmiWdsDataBearerTechnology, QmiWdsNetworkType and QmiWdsRat3gpp."""
 
 
 def _call_end(end: CallEnd) -> Tlvs:
@@ -57,56 +63,97 @@ def _settings(settings: BearerSettings, apn: str) -> Tlvs:
     return tuple(tlvs)
 
 
-class Wds:
+def _require_bearer(modem: Firmware) -> None:
+    if not modem.bearers.families:
+        raise QmiRefused(QmiFault.OUT_OF_CALL)
+
+
+def _channel_rates(modem: Firmware, _: Request) -> Tlvs:
+    now = (_UPLINK_RATE, _DOWNLINK_RATE) if modem.bearers.families else (0, 0)
+    return ((0x01, struct.pack("<IIII", *now, _UPLINK_RATE, _DOWNLINK_RATE)),)
+
+
+def _dormancy(modem: Firmware, _: Request) -> Tlvs:
+    _require_bearer(modem)
+    return ((0x01, bytes([_CHANNEL_ACTIVE])),)
+
+
+def _technology(modem: Firmware, _: Request) -> Tlvs:
+    _require_bearer(modem)
+    return ((0x01, bytes([_BEARER_LTE])),)
+
+
+def _current_technology(modem: Firmware, _: Request) -> Tlvs:
+    _require_bearer(modem)
+    return ((0x01, struct.pack("<BII", _NETWORK_3GPP, _MASK_LTE, 0)),)
+
+
+def _autoconnect(_: Firmware, __: Request) -> Tlvs:
+    return ((0x01, b"\0"),)
+
+
+def _set_autoconnect(_: Firmware, request: Request) -> Tlvs:
+    if required(request, 0x01)[0] != 0:
+        raise QmiRefused(QmiFault.NOT_SUPPORTED)
+    return ()
+
+
+class Wds(QmiService):
     """The service of one modem; `answer` may be called later, when the network has answered."""
 
-    def __init__(self, firmware: Firmware) -> None:
-        self._firmware = firmware
+    def __init__(self, firmware: Firmware, indicate: Indicate) -> None:
+        super().__init__(
+            firmware,
+            indicate,
+            {
+                **PROFILES,
+                0x00: self._reset,
+                # Reports of rates, statistics and technology: nothing about these changes here.
+                0x01: accept,
+                0x03: accept,
+                0x22: self._status,
+                0x23: _channel_rates,
+                0x24: self._statistics,
+                0x2D: self._current_settings,
+                0x30: _dormancy,
+                0x34: _autoconnect,
+                0x37: _technology,
+                0x44: _current_technology,
+                0x4D: self._set_family,
+                0x51: _set_autoconnect,
+                # One data port, without multiplexing: whichever is asked for is the one.
+                0xA2: accept,
+            },
+        )
         self._families: dict[int, int] = {}
         self._apns: dict[int, str] = {}
-        self._handlers: dict[int, Callable[[Request, Answer], None]] = {
-            0x00: self._reset,
-            0x01: self._accept,
-            0x20: self._start,
-            0x21: self._stop,
-            0x22: self._status,
-            0x24: self._statistics,
-            0x2D: self._current_settings,
-            0x4D: self._set_family,
-            0xA2: self._accept,
-        }
 
     def family_of(self, client: int) -> int:
         """The address family that a client asked for; IPv4 when it never did."""
         return self._families.get(client, 4)
 
     def handle(self, request: Request, answer: Answer) -> None:
-        """Answer one request of a client that exists."""
-        handler = self._handlers.get(request.message)
-        if handler is None:
-            answer((), QmiFault.INVALID_QMI_COMMAND)
+        later = {_START: self._start, _STOP: self._stop}.get(request.message)
+        if later is None:
+            super().handle(request, answer)
         else:
-            handler(request, answer)
+            later(request, answer)
 
     def forget(self, client: int) -> None:
-        """The client id was given back."""
+        super().forget(client)
         self._families.pop(client, None)
         self._firmware.clockwork.spawn(self._firmware.bearers.release(client))
 
-    def _accept(self, _: Request, answer: Answer) -> None:
-        answer((), 0)
-
-    def _reset(self, request: Request, answer: Answer) -> None:
+    def _reset(self, _: Firmware, request: Request) -> Tlvs:
         self.forget(request.client)
-        answer((), 0)
+        return ()
 
-    def _set_family(self, request: Request, answer: Answer) -> None:
-        wanted = (request.tlvs.get(0x01) or b"\0")[0]
+    def _set_family(self, _: Firmware, request: Request) -> Tlvs:
+        wanted = required(request, 0x01)[0]
         if wanted not in (4, 6, 8):
-            answer((), QmiFault.INVALID_ARGUMENT)
-            return
+            raise QmiRefused(QmiFault.INVALID_ARGUMENT)
         self._families[request.client] = 6 if wanted == 6 else 4
-        answer((), 0)
+        return ()
 
     def _start(self, request: Request, answer: Answer) -> None:
         if family := request.tlvs.get(0x19):
@@ -115,7 +162,10 @@ class Wds:
 
     async def _start_later(self, request: Request, answer: Answer) -> None:
         family = self.family_of(request.client)
+        number = (request.tlvs.get(0x31) or bytes([DEFAULT_NUMBER]))[0]
         apn = request.tlvs.get(0x14, b"").decode("latin-1")
+        if not apn and (context := self._firmware.contexts.get(number)) is not None:
+            apn = context.apn
         try:
             handle = await self._firmware.start_bearer(request.client, family, apn)
         except AlreadyStarted:
@@ -141,32 +191,27 @@ class Wds:
             known = await self._firmware.bearers.stop(client, handle)
             answer((), 0 if known else QmiFault.INVALID_HANDLE)
 
-    def _status(self, request: Request, answer: Answer) -> None:
-        up = self._firmware.bearers.settings(self.family_of(request.client)) is not None
-        answer(((0x01, bytes([_CONNECTED if up else _DISCONNECTED])),), 0)
+    def _status(self, modem: Firmware, request: Request) -> Tlvs:
+        up = modem.bearers.settings(self.family_of(request.client)) is not None
+        return ((0x01, bytes([_CONNECTED if up else _DISCONNECTED])),)
 
-    def _statistics(self, request: Request, answer: Answer) -> None:
-        if self._firmware.bearers.settings(self.family_of(request.client)) is None:
-            answer((), QmiFault.OUT_OF_CALL)
-            return
-        traffic = self._firmware.bearers.traffic()
+    def _statistics(self, modem: Firmware, request: Request) -> Tlvs:
+        if modem.bearers.settings(self.family_of(request.client)) is None:
+            raise QmiRefused(QmiFault.OUT_OF_CALL)
+        traffic = modem.bearers.traffic()
         low = 0xFFFF_FFFF
-        answer(
-            (
-                (0x10, struct.pack("<I", traffic.tx_packets & low)),
-                (0x11, struct.pack("<I", traffic.rx_packets & low)),
-                *((kind, bytes(4)) for kind in (0x12, 0x13, 0x14, 0x15)),
-                (0x19, struct.pack("<Q", traffic.tx_bytes)),
-                (0x1A, struct.pack("<Q", traffic.rx_bytes)),
-                *((kind, bytes(4)) for kind in (0x1D, 0x1E)),
-            ),
-            0,
+        return (
+            (0x10, struct.pack("<I", traffic.tx_packets & low)),
+            (0x11, struct.pack("<I", traffic.rx_packets & low)),
+            *((kind, bytes(4)) for kind in (0x12, 0x13, 0x14, 0x15)),
+            (0x19, struct.pack("<Q", traffic.tx_bytes)),
+            (0x1A, struct.pack("<Q", traffic.rx_bytes)),
+            *((kind, bytes(4)) for kind in (0x1D, 0x1E)),
         )
 
-    def _current_settings(self, request: Request, answer: Answer) -> None:
+    def _current_settings(self, modem: Firmware, request: Request) -> Tlvs:
         family = self.family_of(request.client)
-        settings = self._firmware.bearers.settings(family)
+        settings = modem.bearers.settings(family)
         if settings is None:
-            answer((), QmiFault.OUT_OF_CALL)
-        else:
-            answer(_settings(settings, self._apns.get(family, "")), 0)
+            raise QmiRefused(QmiFault.OUT_OF_CALL)
+        return _settings(settings, self._apns.get(family, ""))

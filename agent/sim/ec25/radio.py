@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 _SLOW_PERIOD_SECONDS = 420.0
 _QUICK_PERIOD_SECONDS = 47.0
+LTE_BANDS = 0x1A0_0808_00D5
+"""What the EC25-EUX can, bit 0 for band 1: 1, 3, 5, 7, 8, 20, 28, 38, 40 and 41."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,21 @@ class Cell:
     @property
     def plmn(self) -> str:
         return self.mcc + self.mnc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which cells the modem may look for; masks as QMI NAS has them."""
+
+    modes: int = 0x1C
+    """QmiNasRatModePreference: GSM, UMTS and LTE."""
+    lte_bands: int = LTE_BANDS
+    plmn: str | None = None
+    """The only network that will do; None: any."""
+
+    def finds(self, cell: Cell) -> bool:
+        """Whether a cell is among them; the air has LTE only."""
+        return bool(self.modes & 0x10 and self.lte_bands >> cell.band - 1 & 1) and self.plmn in (None, cell.plmn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +83,20 @@ class Radio:
         self.cell = cell_for(seed)
         self.silent = False
         """No signal at all."""
+        self.selection = Selection()
         chance = random.Random(seed ^ 0x5151)
         self._middle_rsrp_dbm = chance.uniform(-104, -84)
         self._slow_phase = chance.uniform(0, math.tau)
         self._quick_phase = chance.uniform(0, math.tau)
 
+    @property
+    def heard(self) -> bool:
+        """Whether there is a cell to camp on."""
+        return not self.silent and self.selection.finds(self.cell)
+
     def measure(self, seconds: float) -> Measurement | None:
         """The signal `seconds` after power-on; None when there is none."""
-        if self.silent:
+        if not self.heard:
             return None
         slow = 5 * math.sin(math.tau * seconds / _SLOW_PERIOD_SECONDS + self._slow_phase)
         quick = 1.5 * math.sin(math.tau * seconds / _QUICK_PERIOD_SECONDS + self._quick_phase)

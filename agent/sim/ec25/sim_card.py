@@ -24,6 +24,8 @@ class SimCard:
     iccid: str
     imsi: str
     present: bool = True
+    powered: bool = True
+    """QMI can take its power away while the modem runs on."""
     pin: str | None = None
     """None: the PIN is disabled."""
     puk: str = "12345678"
@@ -36,7 +38,7 @@ class SimCard:
     @property
     def usable(self) -> bool:
         """Whether the network can be asked with it."""
-        return self.present and self.lock is CardLock.NONE
+        return self.present and self.powered and self.lock is CardLock.NONE
 
     @property
     def dead(self) -> bool:
@@ -44,7 +46,8 @@ class SimCard:
         return self.puk_tries_left == 0
 
     def power_cycle(self) -> None:
-        """The modem was off: an enabled PIN is asked for again."""
+        """The card was without power: an enabled PIN is asked for again."""
+        self.powered = True
         if self.pin_tries_left == 0:
             self.lock = CardLock.PUK
         elif self.pin is not None:
@@ -73,6 +76,24 @@ class SimCard:
             return True
         self.puk_tries_left -= 1
         return False
+
+    def change_pin(self, old: str, new: str) -> bool:
+        """Give an enabled PIN another value; costs a try when the old one is wrong."""
+        if not self.enter_pin(old):
+            return False
+        self.pin = new
+        return True
+
+    def protect(self, pin: str, *, enabled: bool) -> bool:
+        """Have the card ask for its PIN after each power cycle, or not; costs a try when the PIN is wrong."""
+        if enabled and self.pin is None:
+            self.pin = pin
+            return True
+        if not self.enter_pin(pin):
+            return False
+        if not enabled:
+            self.pin = None
+        return True
 
     def block(self) -> None:
         """Three wrong PINs were entered elsewhere."""

@@ -16,7 +16,7 @@ DATA_INTERFACE = 4
 NETWORK_IN, NETWORK_OUT, NETWORK_NOTIFY = 0x88, 0x05, 0x89
 SERIAL_IN = (0x81, 0x82, 0x84, 0x86)
 SERIAL_OUT = (0x01, 0x02, 0x03, 0x04)
-_SERIAL_NOTIFY = (None, 0x83, 0x85, 0x87)
+SERIAL_NOTIFY = (None, 0x83, 0x85, 0x87)
 _DEVICE, _CONFIGURATION, _STRING, _QUALIFIER = 1, 2, 3, 6
 _BULK, _INTERRUPT = 2, 3
 _PACKET_BYTES = 512
@@ -58,7 +58,7 @@ _UNION = _functional("0524060405")
 
 def _serial_interfaces() -> bytes:
     found = _interface(0, 2, (0xFF, 0xFF, 0xFF)) + _bulk(SERIAL_IN[0]) + _bulk(SERIAL_OUT[0])
-    for number, notify in enumerate(_SERIAL_NOTIFY):
+    for number, notify in enumerate(SERIAL_NOTIFY):
         if notify is not None:
             found += _interface(number, 3, (0xFF, 0, 0)) + _SERIAL_FUNCTIONAL + _endpoint(notify, _INTERRUPT, 10, 9)
             found += _bulk(SERIAL_IN[number]) + _bulk(SERIAL_OUT[number])

@@ -18,6 +18,7 @@ from agent.sim.usbip.descriptors import (
     NETWORK_NOTIFY,
     NETWORK_OUT,
     SERIAL_IN,
+    SERIAL_NOTIFY,
     SERIAL_OUT,
     Composition,
     descriptor,
@@ -141,15 +142,18 @@ class Ec25Function:
         self._serial = {address: _InEndpoint(_MOST_SERIAL_BYTES) for address in SERIAL_IN}
         self._notifications = _InEndpoint(_MOST_NOTIFICATIONS * len(_RESPONSE_AVAILABLE))
         self._network = _InEndpoint(0)
-        self._messages: deque[bytes] = deque(maxlen=_MOST_MESSAGES)
+        self._messages: deque[bytes] = deque()
+        self._lost_messages = 0
         self._unanswered: set[int] = set()
-        self._in = {**self._serial, NETWORK_NOTIFY: self._notifications, NETWORK_IN: self._network}
+        # The ports' own notifications never come, but the host waits for them: refused, it would ask again and again.
+        silent = {address: _InEndpoint(0) for address in SERIAL_NOTIFY if address is not None}
+        self._in = {**self._serial, **silent, NETWORK_NOTIFY: self._notifications, NETWORK_IN: self._network}
         self._serial_out = {address: port for port, address in enumerate(SERIAL_OUT)}
 
     @property
     def lost(self) -> int:
-        """Pieces of serial data and notifications that nobody read in time."""
-        return sum(endpoint.lost for endpoint in self._in.values())
+        """Pieces of serial data, notifications and messages that nobody read in time."""
+        return self._lost_messages + sum(endpoint.lost for endpoint in self._in.values())
 
     # -- what the modem says
 
@@ -159,6 +163,9 @@ class Ec25Function:
 
     def send_message(self, frame: bytes) -> None:
         """A QMUX frame for the host, which is told that there is one."""
+        if len(self._messages) >= _MOST_MESSAGES:
+            self._lost_messages += 1
+            return
         self._messages.append(frame)
         self._notifications.put(_RESPONSE_AVAILABLE, self._reply)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 
 from agent.core.errors import TransientError
 from agent.sim import links
@@ -13,7 +12,7 @@ from agent.sim.ec25.bearers import CLIENT_END, Traffic
 from agent.sim.ec25.profile import Profile
 from agent.sim.modem import EmulatedModem, Nodes
 from agent.sim.tun import open_tun
-from agent.sim.usb_topology import AT_PRIMARY, AT_SECONDARY
+from agent.sim.usb_topology import AT_PRIMARY, AT_SECONDARY, DIAG
 from agent.sim.usbip.descriptors import PRODUCT_ID, RELEASE, VENDOR_ID, Composition, interface_classes
 from agent.sim.usbip.function import Ec25Function, Listener
 from agent.sim.usbip.guest_link import GuestLink
@@ -38,8 +37,6 @@ class UsbipModem(EmulatedModem):
         busy: asyncio.Lock,
     ) -> None:
         super().__init__(index, carrier, profile, busy)
-        self.usb_serial: str | None = None
-        """iSerial; None: there is none, as with the stock firmware."""
         self._guest = guest
         self._position_of = position_of
         self._connection: UrbConnection | None = None
@@ -49,8 +46,11 @@ class UsbipModem(EmulatedModem):
         self._tun: int | None = None
         self._reading = False
         self._writable = True
-        self._traffic = Traffic()
-        carrier.meter = lambda: self._traffic
+        self._lost_before = 0
+        self._received = [0, 0]
+        self._sent = [0, 0]
+        """Packets and bytes since it was plugged in."""
+        carrier.meter = self._traffic
 
     # -- on and off the bus
 
@@ -58,7 +58,7 @@ class UsbipModem(EmulatedModem):
         del slot  # `attach` needs it whenever a guest comes, not only now
         self._tun = await self.carrier.make_link(lambda: open_tun(links.CARRIER_LINK))
         await self.carrier.attach_link()
-        self._traffic = Traffic()
+        self._received, self._sent = [0, 0], [0, 0]
         self._configured_before = False
         if self._guest.connected:
             await self.attach()
@@ -95,6 +95,7 @@ class UsbipModem(EmulatedModem):
             connection.drop()
 
     def _forget_function(self) -> None:
+        self._lost_before = self._lost()
         self._function = None
         self._close_channels()
 
@@ -180,6 +181,7 @@ class UsbipModem(EmulatedModem):
         self._close_channels()
         with_qmi = function.composition is Composition.QMI
         self._open_channels(
+            lambda data: function.say(DIAG, data),
             lambda data: function.say(AT_PRIMARY, data),
             lambda data: function.say(AT_SECONDARY, data),
             function.send_message if with_qmi else None,
@@ -187,7 +189,7 @@ class UsbipModem(EmulatedModem):
         function.hangs_on_open = AT_PRIMARY if "open_hang" in self.faults else None
 
     def _heard(self, port: int, data: bytes) -> None:
-        channel = {AT_PRIMARY: self.at, AT_SECONDARY: self.at_secondary}.get(port)
+        channel = {DIAG: self.diag, AT_PRIMARY: self.at, AT_SECONDARY: self.at_secondary}.get(port)
         if channel is not None:
             channel.receive(data)
 
@@ -196,11 +198,8 @@ class UsbipModem(EmulatedModem):
     def _packet_out(self, packet: bytes) -> None:
         if self._tun is None:
             return
-        self._traffic = replace(
-            self._traffic,
-            tx_packets=self._traffic.tx_packets + 1,
-            tx_bytes=self._traffic.tx_bytes + len(packet),
-        )
+        self._sent[0] += 1
+        self._sent[1] += len(packet)
         try:
             os.write(self._tun, packet)
         except OSError:
@@ -224,21 +223,22 @@ class UsbipModem(EmulatedModem):
     def _packets_in(self) -> None:
         function, tun = self._function, self._tun
         if function is not None and tun is not None:
-            packets = octets = 0
-            while packets < _PACKETS_AT_ONCE and function.packets_wanted:
+            for _ in range(min(_PACKETS_AT_ONCE, function.packets_wanted)):
                 try:
                     packet = os.read(tun, _LARGEST_PACKET_BYTES)
                 except BlockingIOError:
                     break
-                packets += 1
-                octets += len(packet)
+                self._received[0] += 1
+                self._received[1] += len(packet)
                 function.send_packet(packet)
-            self._traffic = replace(
-                self._traffic,
-                rx_packets=self._traffic.rx_packets + packets,
-                rx_bytes=self._traffic.rx_bytes + octets,
-            )
         self._follow_packets()
+
+    def _traffic(self) -> Traffic:
+        (rx_packets, rx_bytes), (tx_packets, tx_bytes) = self._received, self._sent
+        return Traffic(rx_packets=rx_packets, tx_packets=tx_packets, rx_bytes=rx_bytes, tx_bytes=tx_bytes)
+
+    def _lost(self) -> int:
+        return self._lost_before + (0 if self._function is None else self._function.lost)
 
     def _nodes(self) -> Nodes:
         return Nodes()

@@ -101,9 +101,7 @@ class UsbipTransport:
 
     async def _outage(self) -> None:
         """The power of the whole rack is gone."""
-        self._without_power = [modem for modem in self._modems if modem.slot is not None]
-        for modem in self._without_power:
-            await modem.unplug()
+        self._without_power = [modem for modem in self._modems if await modem.take_power()]
 
     def _guest_arrived(self) -> None:
         """It has booted, or its daemon was started again: whatever an earlier one had is not there any more."""
@@ -114,13 +112,12 @@ class UsbipTransport:
         self._arrival.add_done_callback(self._shown)
 
     async def _show_everything(self) -> None:
-        returning, self._without_power = self._without_power, []
-        for modem in returning:
-            if modem.slot is None and modem.home_slot is not None:
-                await modem.plug(modem.home_slot)
         failures = []
         for modem in self._modems:
             try:
+                if modem in self._without_power:
+                    self._without_power.remove(modem)
+                    await modem.give_power()
                 await modem.attach()
             except TransientError as error:
                 failures.append(str(error))
