@@ -19,6 +19,7 @@ from agent.core.errors import DeadlineExceeded, TransientError
 
 MANAGER_PATH = "/org/freedesktop/systemd1"
 MANAGER_INTERFACE = "org.freedesktop.systemd1.Manager"
+UNIT_INTERFACE = "org.freedesktop.systemd1.Unit"
 _MANAGER = DBusAddress(MANAGER_PATH, bus_name="org.freedesktop.systemd1", interface=MANAGER_INTERFACE)
 _SIGNAL_BOUND = 64
 _CONNECT_SECONDS = 5.0
@@ -48,6 +49,14 @@ class SystemdBus:
     def call(self, method: str, signature: str, body: tuple[Any, ...], deadline: Deadline) -> tuple[Any, ...]:
         """The manager's answer to one method call."""
         return self._send(self._open(), new_method_call(_MANAGER, method, signature, body), deadline)
+
+    def unit_property(self, unit: str, name: str, deadline: Deadline) -> Any:
+        """A property of a unit (org.freedesktop.systemd1.Unit), which is loaded for it when it is not yet."""
+        (path,) = self.call("LoadUnit", "s", (unit,), deadline)
+        address = DBusAddress(path, bus_name=_MANAGER.bus_name, interface="org.freedesktop.DBus.Properties")
+        asked = new_method_call(address, "Get", "ss", (UNIT_INTERFACE, name))
+        ((_, value),) = self._send(self._open(), asked, deadline)
+        return value
 
     def run_job(self, method: str, unit: str, deadline: Deadline) -> str:
         """Call a method that queues a job for `unit` (`StartUnit`, …), wait for that job, and return its result:

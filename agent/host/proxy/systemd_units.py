@@ -31,14 +31,14 @@ class SystemdUnits:
         self._unit_directory = unit_directory
         self._lock = threading.Lock()
         self._reload_lock = threading.Lock()
-        self._changes = 1  # what an agent before this one wrote may never have been read
+        self._changes = 0
         self._changes_loaded = 0
         self._closing = threading.Event()
 
     def start(self, serial: Serial, uid: int, deadline: Deadline) -> None:
         """Start the unit under `uid`; one that runs under another uid is restarted."""
         changed = self._write_drop_in(serial, uid)
-        self._load_changes(deadline)
+        self._have_drop_in_read(serial, deadline)
         self._run("RestartUnit" if changed else "StartUnit", serial, deadline)
 
     def stop(self, serial: Serial, deadline: Deadline) -> None:
@@ -47,7 +47,7 @@ class SystemdUnits:
 
     def restart(self, serial: Serial, uid: int, deadline: Deadline) -> None:
         self._write_drop_in(serial, uid)
-        self._load_changes(deadline)
+        self._have_drop_in_read(serial, deadline)
         self._run("RestartUnit", serial, deadline)
 
     def reload(self, serial: Serial, deadline: Deadline) -> None:
@@ -86,8 +86,9 @@ class SystemdUnits:
             folder.rmdir()
         except OSError as error:
             raise TransientError(f"drop-in of {_unit(serial)}: {error}") from error
-        self._note_change()
-        self._load_changes(deadline)
+        if self._active_state(serial, deadline) is not None:
+            self._note_change()
+            self._load_changes(deadline)
 
     def close(self) -> None:
         """End the connection; the units run on."""
@@ -118,12 +119,21 @@ class SystemdUnits:
             atomic_write(path, text, mode=0o644)
         except OSError as error:
             raise TransientError(f"drop-in of {_unit(serial)}: {error}") from error
-        self._note_change()
         return True
 
     def _note_change(self) -> None:
         with self._lock:
             self._changes += 1
+
+    def _have_drop_in_read(self, serial: Serial, deadline: Deadline) -> None:
+        """Make sure that systemd knows the drop-in as it is. For a unit that it has not loaded yet it reads the file by
+        itself. Only else it is told to read all units of the machine anew, which holds up everything that it does."""
+        unit = _unit(serial)
+        if str(self._drop_in(serial)) not in self._bus.unit_property(unit, "DropInPaths", deadline) or (
+            self._bus.unit_property(unit, "NeedDaemonReload", deadline)
+        ):
+            self._note_change()
+            self._load_changes(deadline)
 
     def _load_changes(self, deadline: Deadline) -> None:
         """Have systemd read the drop-ins that were written: once for all that are written within a moment."""
