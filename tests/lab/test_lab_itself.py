@@ -153,6 +153,7 @@ def test_a_power_outage_keeps_what_was_written_and_loses_what_was_not(vm: LabVm)
     assert vm.run("runuser -u postgres -- psql -XAtc 'SELECT 1'").out == "1\n"
 
 
+@pytest.mark.vm_long
 def test_an_orderly_reboot_and_power_off(vm: LabVm) -> None:
     vm.run("echo kept > /srv/file")
     vm.reboot()
