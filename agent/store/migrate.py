@@ -1,4 +1,4 @@
-"""Migrations of the schema: plain SQL in `migrations/`, each applied once and as a whole, by yoyo."""
+"""Migrations of the schema: plain SQL in `migrations/`, each applied once, those of one upgrade as a whole, by yoyo."""
 
 from __future__ import annotations
 
@@ -29,17 +29,21 @@ KEEP_DAYS = 30
 def migrate(url: str, *, keep_days: int = KEEP_DAYS) -> tuple[str, ...]:
     """Bring the database at `url` to this program's schema and return the names of the migrations applied.
 
-    Several at a time wait for each other. A process that is killed leaves the schema as it was before or after one
-    migration. Raises ConfigError when the database is newer than the program or refuses a migration, TransientError
-    when it cannot be reached or somebody else migrates for longer than a minute."""
+    Several at a time wait for each other. All are applied or none, also when the process is killed: when one fails, the
+    program of before finds the schema that it knows, and can be started again. Raises ConfigError when the database is
+    newer than the program or refuses a migration, TransientError when it cannot be reached or somebody else migrates
+    for longer than a minute."""
     with _errors_translated(), _locked(url) as connection, _backend(url) as backend:
         _refuse_newer(connection)
         with _migrations() as migrations:
             names = []
-            for migration in backend.to_apply(migrations):
-                backend.apply_one(migration)
-                log.info("schema migrated", extra={"MIGRATION": migration.id})
-                names.append(str(migration.id))
+            backend.ensure_internal_schema_updated()
+            with backend.transaction():
+                for migration in backend.to_apply(migrations):
+                    backend.apply_one(migration)
+                    names.append(str(migration.id))
+            for name in names:
+                log.info("schema migrated", extra={"MIGRATION": name})
         connection.execute("SELECT maintain_partitions(%s)", (keep_days,))
     return tuple(names)
 
@@ -92,7 +96,6 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo's backen
 
     def apply_one(self, migration: Any, force: bool = False, mark: bool = True) -> None:
         """Apply and remember in one transaction: yoyo's two would leave a killed migration applied but unknown."""
-        self.ensure_internal_schema_updated()
         with self.transaction():
             migration.process_steps(self, "apply", force=force)
             if mark:

@@ -64,17 +64,18 @@ def test_a_newer_schema_is_refused(database_url: str) -> None:
             refused(database_url)
 
 
-def test_a_failing_migration_leaves_nothing_of_itself(
+def test_a_failing_migration_leaves_nothing_of_itself_nor_of_those_before_it(
     empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "migrations").mkdir()
-    (tmp_path / "migrations" / "0001.bad.sql").write_text(
+    (tmp_path / "migrations" / "0001.good.sql").write_text("CREATE TABLE whole (id int);\n")
+    (tmp_path / "migrations" / "0002.bad.sql").write_text(
         "CREATE TABLE half (id int);\nINSERT INTO half VALUES ('x');\n"
     )
     monkeypatch.setattr("agent.store.migrate.resources.files", lambda _: tmp_path)
     with pytest.raises(ConfigError):
         migrate(empty_url)
-    assert rows(empty_url, "SELECT to_regclass('half')") == [(None,)]
+    assert rows(empty_url, "SELECT to_regclass('half'), to_regclass('whole')") == [(None, None)]
     assert rows(empty_url, "SELECT count(*) FROM _yoyo_migration") == [(0,)]
 
 
