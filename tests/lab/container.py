@@ -53,7 +53,8 @@ umount -R /sys/fs/cgroup 2>/dev/null || umount -lR /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 exec systemd-nspawn --quiet --directory=/run/root --boot --machine="$2" --register=no --keep-unit \\
-    --network-namespace-path=/run/network --resolv-conf=off --timezone=off --link-journal=no --console=pipe \\
+    --network-namespace-path=/run/network --capability=CAP_NET_ADMIN --resolv-conf=off --timezone=off \\
+    --link-journal=no --console=pipe \\
     --bind="$3:/run/lab" -- systemd.show_status=no systemd.journald.max_level_console=crit
 """
 
