@@ -270,6 +270,8 @@ class ProxyState:
     """Digest (`configuration_digest`) of the text the running instance read; None when unknown."""
     unit: UnitState = UnitState.INACTIVE
     listening: bool = False
+    starting: bool = False
+    """It was started a short while ago and is about to listen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def _proxy_actions(observed: Observed, desired: Desired, text: str | None) -> tu
     if not active:
         return (StartProxy(),)
     if not found.listening:
-        return (RestartProxy(),)
+        return () if found.starting else (RestartProxy(),)
     if found.loaded != configuration_digest(text):
         return (ReloadProxy(),)
     return ()

@@ -169,6 +169,10 @@ def test_a_dead_listener_is_restarted_and_an_unread_text_reloaded() -> None:
     converge(world, desired())
     world.listening = False
     assert plan(world.observe(), world.intent(desired()), Health(), 0.0).actions == (act.RestartProxy(),)
+    observed = world.observe()
+    about_to_listen = replace(observed, proxy=replace(observed.proxy, starting=True))
+    decided = plan(about_to_listen, world.intent(desired()), Health(), 0.0)
+    assert (decided.actions, decided.state) == ((), ModemState.CONNECTING)
     world.listening, world.loaded = True, None
     assert plan(world.observe(), world.intent(desired()), Health(), 0.0).actions == (act.ReloadProxy(),)
 

@@ -23,9 +23,11 @@ from agent.modem.proxying import configuration_digest
 ANSWER_SECONDS = 3.0
 SILENT_MOST = 2
 """Looks in a row without an answer after which an instance counts as hung: one may be due to a busy machine."""
-LISTEN_SECONDS = 15.0
-"""3proxy takes some 20 ms; this is for a host that boots thirty at once after a power cut. A shorter patience would
-restart what is about to listen, and so make the host busier."""
+LISTEN_SECONDS = 5.0
+"""How long a start is waited for; 3proxy takes some 20 ms."""
+START_SECONDS = 60.0
+"""How long an instance may take to listen before that counts as a failure: a host that boots thirty at once after a
+power cut is slow, and a restart of what is about to listen would only make it slower."""
 UNIT_SECONDS = 25.0
 _LOOK_SECONDS = 0.01
 _MOST_LOOK_SECONDS = 0.1
@@ -56,17 +58,23 @@ class ProxyInstances:
         self._must_deny = must_deny
         self._closing = threading.Event()
         self._silent: dict[Serial, int] = {}
+        self._starting: dict[Serial, Deadline] = {}
+        """Instances that were started and have not been seen to listen, and until when that is to be expected."""
 
     def observe(self, serial: Serial, listen: Address, tcp_port: int) -> ProxyState:
         """What is on disk, what was loaded, and whether the instance's own socket takes and serves a connection."""
         unit = self._units.state(serial)
+        active = unit is UnitState.ACTIVE
+        has_socket = active and bool(self._listeners(serial, listen, tcp_port))
+        if has_socket:
+            self._starting.pop(serial, None)
+        until = self._starting.get(serial)
         return ProxyState(
             configuration=_read(self._config(serial)),
-            loaded=_read(self._loaded(serial)) if unit is UnitState.ACTIVE else None,
+            loaded=_read(self._loaded(serial)) if active else None,
             unit=unit,
-            listening=unit is UnitState.ACTIVE
-            and bool(self._listeners(serial, listen, tcp_port))
-            and self._serves(serial, listen, tcp_port),
+            listening=has_socket and self._serves(serial, listen, tcp_port),
+            starting=active and until is not None and not until.passed,
         )
 
     def write(self, serial: Serial, uid: int, text: str) -> None:
@@ -87,6 +95,7 @@ class ProxyInstances:
             return
         text, service = self._written(serial)
         deadline = Deadline.after(UNIT_SECONDS)
+        self._starting[serial] = Deadline.after(START_SECONDS)
         self._units.start(serial, uid, deadline)
         self._await_listener(serial, service, frozenset(), deadline)
         self._mark_loaded(serial, text)
@@ -95,6 +104,7 @@ class ProxyInstances:
         """Stop the instance when it runs, start it, and wait until it listens."""
         text, service = self._written(serial)
         deadline = Deadline.after(UNIT_SECONDS)
+        self._starting[serial] = Deadline.after(START_SECONDS)
         self._units.restart(serial, uid, deadline)
         self._await_listener(serial, service, frozenset(), deadline)
         self._mark_loaded(serial, text)
@@ -119,6 +129,7 @@ class ProxyInstances:
     def stop(self, serial: Serial) -> None:
         """Stop the instance; its configuration stays."""
         self._units.stop(serial, Deadline.after(UNIT_SECONDS))
+        self._starting.pop(serial, None)
         self._unlink(self._loaded(serial))
 
     def known(self) -> Sequence[Serial]:
@@ -132,6 +143,7 @@ class ProxyInstances:
     def forget(self, serial: Serial) -> None:
         """Stop the instance and remove its files."""
         self._units.forget(serial, Deadline.after(UNIT_SECONDS))
+        self._starting.pop(serial, None)
         self._unlink(self._loaded(serial))
         self._unlink(self._config(serial))
 
@@ -188,6 +200,7 @@ class ProxyInstances:
             if until.passed or self._closing.wait(min(wait_seconds, until.remaining_seconds)):
                 raise TransientError(f"proxy {serial} does not listen on {service[0]} TCP port {service[1]}")
             wait_seconds = min(_MOST_LOOK_SECONDS, wait_seconds * 1.5)
+        self._starting.pop(serial, None)
 
     def _mark_loaded(self, serial: Serial, text: str) -> None:
         try:

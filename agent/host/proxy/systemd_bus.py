@@ -92,7 +92,8 @@ class SystemdBus:
             raise TransientError(f"systemd: {error}") from error
         except concurrent.futures.TimeoutError as error:
             raise DeadlineExceeded("systemd does not answer") from error
-        except (OSError, RouterClosed, ReceiveStopped) as error:
+        except (OSError, RouterClosed, ReceiveStopped, KeyError) as error:
+            # KeyError: jeepney's own word for an answer that was waited for when another thread dropped the connection.
             with self._lock:
                 if self._router is router:
                     self._drop()

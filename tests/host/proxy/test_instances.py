@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -168,6 +169,31 @@ def test_a_start_without_a_listener_fails_in_time(proxy: RunningProxy, monkeypat
     proxy.write(listen=ip_address("192.0.2.99"))  # an address that this host does not have
     with pytest.raises(TransientError, match=r"does not listen on 192\.0\.2\.99"):
         proxy.world.host.run(proxy.instances.start, SERIAL, UID)
+
+
+def test_one_that_is_slow_to_listen_is_starting_for_a_while(proxy: RunningProxy) -> None:
+    proxy.write()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agent.host.proxy.instances.LISTEN_SECONDS", 0.0)
+        patched.setattr("agent.host.proxy.instances.find_listeners", lambda *_: frozenset())
+        with pytest.raises(TransientError, match="does not listen"):
+            proxy.world.host.run(proxy.instances.start, SERIAL, UID)
+        state = observed(proxy)
+        assert (state.unit, state.listening, state.starting) == (UnitState.ACTIVE, False, True)
+    until = time.monotonic() + 10
+    while not observed(proxy).listening and time.monotonic() < until:
+        time.sleep(0.05)
+    state = observed(proxy)
+    assert (state.listening, state.starting) == (True, False)
+
+
+def test_what_never_listens_is_not_starting_for_ever(proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.host.proxy.instances.LISTEN_SECONDS", 0.0)
+    monkeypatch.setattr("agent.host.proxy.instances.START_SECONDS", 0.0)
+    proxy.write()
+    with pytest.raises(TransientError, match="does not listen"):
+        proxy.world.host.run(proxy.instances.start, SERIAL, UID)
+    assert not observed(proxy).starting
 
 
 def test_without_a_configuration_nothing_starts(proxy: RunningProxy) -> None:
