@@ -1,0 +1,1 @@
+"""Background jobs: what must happen although nobody asks for it now."""
