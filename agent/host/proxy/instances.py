@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.atomic import atomic_write, sync_directory
@@ -35,6 +36,16 @@ _MOST_LOOK_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """An instance that was started and has not been seen to listen."""
+
+    until: Deadline
+    """So long that is to be expected."""
+    text: str | None = None
+    """What it reads, once it is certain that it is the new process and not the one before."""
+
+
 class ProxyInstances:
     """`agent.modem.ports.ProxyHost` over a `UnitRunner`.
 
@@ -58,8 +69,7 @@ class ProxyInstances:
         self._must_deny = must_deny
         self._closing = threading.Event()
         self._silent: dict[Serial, int] = {}
-        self._starting: dict[Serial, Deadline] = {}
-        """Instances that were started and have not been seen to listen, and until when that is to be expected."""
+        self._starting: dict[Serial, _Start] = {}
 
     def observe(self, serial: Serial, listen: Address, tcp_port: int) -> ProxyState:
         """What is on disk, what was loaded, and whether the instance's own socket takes and serves a connection."""
@@ -67,14 +77,14 @@ class ProxyInstances:
         active = unit is UnitState.ACTIVE
         has_socket = active and bool(self._listeners(serial, listen, tcp_port))
         if has_socket:
-            self._starting.pop(serial, None)
-        until = self._starting.get(serial)
+            self._note_listening(serial)
+        start = self._starting.get(serial)
         return ProxyState(
             configuration=_read(self._config(serial)),
             loaded=_read(self._loaded(serial)) if active else None,
             unit=unit,
             listening=has_socket and self._serves(serial, listen, tcp_port),
-            starting=active and until is not None and not until.passed,
+            starting=active and start is not None and not start.until.passed,
         )
 
     def write(self, serial: Serial, uid: int, text: str) -> None:
@@ -93,21 +103,11 @@ class ProxyInstances:
         if self._units.state(serial) is UnitState.ACTIVE:
             self.restart(serial, uid)
             return
-        text, service = self._written(serial)
-        deadline = Deadline.after(UNIT_SECONDS)
-        self._starting[serial] = Deadline.after(START_SECONDS)
-        self._units.start(serial, uid, deadline)
-        self._await_listener(serial, service, frozenset(), deadline)
-        self._mark_loaded(serial, text)
+        self._begin(self._units.start, serial, uid)
 
     def restart(self, serial: Serial, uid: int) -> None:
         """Stop the instance when it runs, start it, and wait until it listens."""
-        text, service = self._written(serial)
-        deadline = Deadline.after(UNIT_SECONDS)
-        self._starting[serial] = Deadline.after(START_SECONDS)
-        self._units.restart(serial, uid, deadline)
-        self._await_listener(serial, service, frozenset(), deadline)
-        self._mark_loaded(serial, text)
+        self._begin(self._units.restart, serial, uid)
 
     def reload(self, serial: Serial) -> None:
         """Have the instance read its file again; one that does not listen anew within the time is restarted.
@@ -150,6 +150,21 @@ class ProxyInstances:
     def close(self) -> None:
         """End every wait; the instances run on."""
         self._closing.set()
+
+    def _begin(self, run: Callable[[Serial, int, Deadline], None], serial: Serial, uid: int) -> None:
+        text, service = self._written(serial)
+        deadline, until = Deadline.after(UNIT_SECONDS), Deadline.after(START_SECONDS)
+        self._starting[serial] = _Start(until)
+        run(serial, uid, deadline)
+        self._starting[serial] = _Start(until, text)
+        self._await_listener(serial, service, frozenset(), deadline)
+        self._note_listening(serial)
+
+    def _note_listening(self, serial: Serial) -> None:
+        """The instance listens: it has read its file, also when that took longer than its start was waited for."""
+        start = self._starting.pop(serial, None)
+        if start is not None and start.text is not None and start.text == _read(self._config(serial)):
+            self._mark_loaded(serial, start.text)
 
     def _serves(self, serial: Serial, listen: Address, tcp_port: int) -> bool:
         """Whether clients are taken; an instance that was silent in several looks in a row hangs."""
@@ -200,7 +215,6 @@ class ProxyInstances:
             if until.passed or self._closing.wait(min(wait_seconds, until.remaining_seconds)):
                 raise TransientError(f"proxy {serial} does not listen on {service[0]} TCP port {service[1]}")
             wait_seconds = min(_MOST_LOOK_SECONDS, wait_seconds * 1.5)
-        self._starting.pop(serial, None)
 
     def _mark_loaded(self, serial: Serial, text: str) -> None:
         try:

@@ -185,6 +185,22 @@ def test_one_that_is_slow_to_listen_is_starting_for_a_while(proxy: RunningProxy)
         time.sleep(0.05)
     state = observed(proxy)
     assert (state.listening, state.starting) == (True, False)
+    assert state.loaded is not None, "what it was started with is what it has read: no reload is due"
+
+
+def test_a_text_written_after_the_start_is_not_taken_for_loaded(proxy: RunningProxy) -> None:
+    proxy.write()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("agent.host.proxy.instances.LISTEN_SECONDS", 0.0)
+        patched.setattr("agent.host.proxy.instances.find_listeners", lambda *_: frozenset())
+        with pytest.raises(TransientError, match="does not listen"):
+            proxy.world.host.run(proxy.instances.start, SERIAL, UID)
+    proxy.write(maximum_connections=7)
+    until = time.monotonic() + 10
+    while not observed(proxy).listening and time.monotonic() < until:
+        time.sleep(0.05)
+    state = observed(proxy)
+    assert (state.listening, state.loaded) == (True, None)
 
 
 def test_what_never_listens_is_not_starting_for_ever(proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
