@@ -128,13 +128,24 @@ class Product:
             time.sleep(every)
         return time.monotonic() - began
 
-    def wait_online(self, count: int, seconds: float) -> list[Modem]:
-        """The rows once that many modems are online with a proxy."""
+    def reported_since(self, moment: str) -> int:
+        """How many modems the agent has told something of since then, by the database's clock."""
+        question = f"SELECT count(*) FROM modems WHERE reported_at > '{moment}'"
+        return int(self.sh(f'psql -XAtq lastmile -c "{question}"', timeout=30).out)
+
+    def database_now(self) -> str:
+        """The time by the database's clock."""
+        return self.sh('psql -XAtq lastmile -c "SELECT now()"', timeout=30).out.strip()
+
+    def wait_online(self, count: int, seconds: float, *, since: str | None = None) -> list[Modem]:
+        """The rows once that many modems are online with a proxy, as told `since` then: older rows may be stale."""
         rows: list[Modem] = []
 
         def all_online() -> bool:
             rows[:] = self.modems()
-            return sum(each.status == "online" and each.proxy_running for each in rows) == count
+            if sum(each.status == "online" and each.proxy_running for each in rows) != count:
+                return False
+            return since is None or self.reported_since(since) == count
 
         self.wait(all_online, seconds, f"{count} modems online")
         return list(rows)
