@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import scalar_row
 from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
@@ -44,7 +45,8 @@ def migrate(url: str, *, keep_days: int = KEEP_DAYS) -> tuple[str, ...]:
                     names.append(str(migration.id))
             for name in names:
                 log.info("schema migrated", extra={"MIGRATION": name})
-        connection.execute("SELECT maintain_partitions(%s)", (keep_days,))
+        for function in ("maintain_partitions", "maintain_session_partitions"):
+            connection.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(function)), (keep_days,))
     return tuple(names)
 
 

@@ -302,6 +302,129 @@ class WebSettings(Section):
         return self
 
 
+class AcsSettings(Section):
+    """[acs] The auto-configuration server that CPEs talk TR-069 with."""
+
+    listen: str = Field(
+        default="127.0.0.1:7547",
+        description=(
+            "ADDRESS:TCP-PORT the ACS listens on, unless systemd listens for it (lastmile-acs.socket, as installed): "
+            "then that unit's counts."
+        ),
+    )
+    workers: int = Field(default=1, ge=0, le=256, description="Worker processes; 0: one per processor core.")
+    threads: int = Field(default=16, ge=1, le=256, description="Requests that one worker works on at once.")
+    authentication: tuple[Literal["none", "basic", "digest"], ...] = Field(
+        default=("digest",),
+        description=(
+            "How CPEs may authenticate themselves; digest alone by default. none: whoever reaches the TCP port is "
+            "taken for the device that it says it is."
+        ),
+    )
+    realm: str = Field(default="lastmile", min_length=1, max_length=64, description="Realm of the CPEs' credentials.")
+    nonce_seconds: PositiveSeconds = Field(default=300.0, description="How long a nonce of digest is good.")
+    new_devices: Literal["accept", "hold", "refuse"] = Field(
+        default="accept",
+        description="What a device that was never seen gets; hold: an operator must accept it first.",
+    )
+    new_devices_per_minute: int = Field(
+        default=600, ge=0, le=1_000_000, description="Most devices that are registered in a minute."
+    )
+    session_idle_seconds: PositiveSeconds = Field(
+        default=30.0, description="A session in which the CPE was silent for so long is over."
+    )
+    retry_after_seconds: int = Field(
+        default=10, ge=1, le=3600, description="What a CPE that must wait is told (Retry-After)."
+    )
+    body_bytes_most: int = Field(
+        default=16 * 1024 * 1024, ge=65_536, le=1_073_741_824, description="Largest message of a CPE, unpacked."
+    )
+    fault_retries: int = Field(default=5, ge=0, le=100, description="How often a task is tried again after a fault.")
+    fault_retry_seconds: PositiveSeconds = Field(
+        default=300.0, description="Wait before the first of these tries; it doubles with each."
+    )
+    task_hours: int = Field(default=168, ge=1, le=8760, description="A task that nothing took up for so long expires.")
+    session_days: int = Field(default=30, ge=1, le=3650, description="Days that the history of sessions is kept.")
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), description="Reverse proxies whose Forwarded or X-Forwarded-For header is believed."
+    )
+    client_certificate_header: str = Field(
+        default="",
+        max_length=64,
+        description=(
+            "Header in which a trusted proxy gives the subject of the CPE's certificate (such as X-SSL-Client-S-DN); "
+            "empty: certificates say nothing."
+        ),
+    )
+    tls_certificate: Path | None = Field(default=None, description="Certificate chain (PEM); none: plain HTTP.")
+    tls_key: Path | None = Field(default=None, description="Key of the certificate (PEM).")
+    tls_client_ca: Path | None = Field(
+        default=None, description="Authorities (PEM); when set, a CPE must show a certificate that one of them signed."
+    )
+    connection_request_username: str = Field(
+        default="", max_length=256, description="User name for connection requests; empty: the device id."
+    )
+    connection_request_password: SecretStr = Field(
+        default=SecretStr(""), description="Password for connection requests; empty: asked without one."
+    )
+    connection_request_allow: tuple[Network, ...] = Field(
+        default=(),
+        description=(
+            "Networks that connection requests may go to although they are loopback, link-local or this host's own."
+        ),
+    )
+    connection_request_deny: tuple[Network, ...] = Field(
+        default=(), description="Networks that connection requests never go to."
+    )
+    session_wait_seconds: PositiveSeconds = Field(
+        default=30.0, description="How long a device has to begin its session after a connection request."
+    )
+    file_dir: Path = Field(
+        default=Path("/var/lib/lastmile/files"), description="Where firmware, configurations and uploads are kept."
+    )
+    file_url: str = Field(
+        default="",
+        max_length=200,
+        description="URL by which CPEs reach this server for files, such as http://acs.example.org:7547; empty: as in "
+        "their request.",
+    )
+    file_bytes_most: int = Field(
+        default=512 * 1024 * 1024, ge=1024, le=64 * 1024**3, description="Largest file that is taken."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_address_and_port(cls, value: str) -> str:
+        address, separator, port = value.rpartition(":")
+        if not separator or not port.isdigit() or not 1 <= int(port) <= 65_535:
+            raise ValueError("ADDRESS:TCP-PORT is wanted, such as 0.0.0.0:7547 or [::]:7547")
+        ip_address(address.strip("[]"))
+        return value
+
+    @field_validator("authentication")
+    @classmethod
+    def _some_way_in(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one way: none, basic or digest")
+        if "none" in value and len(value) > 1:
+            raise ValueError("none goes with nothing else: whoever may come without a name needs none")
+        return value
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> AcsSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Address, without brackets, and TCP port."""
+        address, _, port = self.listen.rpartition(":")
+        return address.strip("[]"), int(port)
+
+
 class LogSettings(Section):
     """[log] What is written where."""
 
@@ -323,4 +446,5 @@ class Settings(Section):
     proxy: ProxySettings = ProxySettings()
     health: HealthSettings = HealthSettings()
     web: WebSettings = WebSettings()
+    acs: AcsSettings = AcsSettings()
     log: LogSettings = LogSettings()

@@ -96,7 +96,8 @@ def read_toml(text: str, place: str) -> Read:
 
 
 def read_environment(environ: Mapping[str, str]) -> Read:
-    """The entries of every variable that starts with LASTMILE_; see `parse_text` for its values."""
+    """The entries of every variable that starts with LASTMILE_, and of the TR069_ ones; see `parse_text` for values."""
+    yield from _read_tr069(environ)
     by_variable = {setting.variable: setting for setting in all_settings().values()}
     for variable in sorted(name for name in environ if name.startswith(ENVIRONMENT_PREFIX)):
         origin = Origin(kind="variable", place=variable)
@@ -104,6 +105,21 @@ def read_environment(environ: Mapping[str, str]) -> Read:
             yield _unknown("variable", "", variable, by_variable, origin)
         else:
             yield Entry(setting=setting, value=parse_text(setting, environ[variable]), origin=origin)
+
+
+def _read_tr069(environ: Mapping[str, str]) -> Read:
+    """TR069_WORKER_PROCESSES, TR069_PORT, TR069_INTERFACE: names that users bring; LASTMILE_ACS_… outdoes them."""
+    settings = all_settings()
+    if workers := environ.get("TR069_WORKER_PROCESSES"):
+        setting = settings["acs.workers"]
+        origin = Origin(kind="variable", place="TR069_WORKER_PROCESSES")
+        yield Entry(setting=setting, value=parse_text(setting, workers), origin=origin)
+    address, port = environ.get("TR069_INTERFACE"), environ.get("TR069_PORT")
+    if address or port:
+        address, port = address or "127.0.0.1", port or "7547"
+        value = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        place = "TR069_INTERFACE" if environ.get("TR069_INTERFACE") else "TR069_PORT"
+        yield Entry(setting=settings["acs.listen"], value=value, origin=Origin(kind="variable", place=place))
 
 
 def read_credentials(credentials: Mapping[str, str]) -> Read:

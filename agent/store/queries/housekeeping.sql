@@ -1,0 +1,32 @@
+-- name: end_silent_sessions
+SELECT count(*) FROM (
+    SELECT end_silent_session(device_id, token, sequence) FROM cwmp_sessions
+    WHERE touched_at < now() - make_interval(secs => %(idle)s) ORDER BY touched_at LIMIT %(rows)s
+) AS ended
+
+-- name: expire_tasks
+UPDATE tasks SET
+    status = 'expired', completed_at = now(),
+    fault_message = coalesce(fault_message, CASE
+        WHEN awaits_transfer THEN 'the device never told how the transfer ended'
+        ELSE 'the device took no notice of it in time' END)
+WHERE id IN (
+    SELECT id FROM tasks WHERE status IN ('pending', 'sent') AND expires_at < now() ORDER BY expires_at LIMIT %(rows)s
+    FOR UPDATE SKIP LOCKED)
+
+-- name: delete_nonces
+DELETE FROM cwmp_nonces WHERE at < now() - make_interval(secs => %(seconds)s)
+
+-- name: delete_tasks
+DELETE FROM tasks WHERE id IN (
+    SELECT id FROM tasks WHERE completed_at < now() - make_interval(days => %(days)s) ORDER BY completed_at
+    LIMIT %(rows)s)
+
+-- name: delete_connection_requests
+DELETE FROM connection_requests WHERE id IN (
+    SELECT id FROM connection_requests
+    WHERE requested_at < now() - make_interval(days => %(days)s) AND state IN ('done', 'failed')
+    ORDER BY requested_at LIMIT %(rows)s)
+
+-- name: maintain_session_partitions
+SELECT maintain_session_partitions(%(days)s)

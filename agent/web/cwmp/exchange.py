@@ -1,0 +1,299 @@
+"""One HTTP exchange with a CPE: who is it, which session, what does it say, what do we say, and all of it saved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from agent.acs.discovery import Profile
+from agent.acs.paths import root_of
+from agent.acs.reactions import RetryPolicy
+from agent.acs.session.effects import Reply
+from agent.acs.session.machine import Context, receive
+from agent.acs.session.state import Phase, SessionState
+from agent.acs.soap import messages as soap
+from agent.acs.soap.decode import decode
+from agent.acs.soap.encode import encode
+from agent.acs.tasks import SetParameterValues, Task, parse_arguments, task_of_command_key
+from agent.core.errors import ProtocolError, TransientError
+from agent.core.settings.schema import AcsSettings
+from agent.store.cwmp import CwmpStore, InformFacts, Verdict
+from agent.store.cwmp_rows import Loaded, SessionKey, TaskRow
+from agent.web.cwmp.answers import NOTHING, Answer, message, refuse, wait
+from agent.web.cwmp.body import TooLarge, UnknownCoding, charset_of, read_body
+
+logger = logging.getLogger(__name__)
+
+COOKIE = "session"
+_NEW_STATES = {"accept": "accepted", "hold": "held", "refuse": "refused"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """The sender of a request may speak."""
+
+    principal: str | None
+    """Who it has shown to be; None: nobody in particular."""
+    nonce: tuple[str, int] | None
+    """A nonce and its count that this request used up."""
+    shown: bool
+    """Whether this request itself said who it is from."""
+
+
+class Gate(Protocol):
+    """Tells who sends a request."""
+
+    def check(self, environ: Mapping[str, Any], *, in_session: bool) -> Passed | Answer:
+        """Who it is, or the refusal to send. `in_session`: it shows a session, which was begun by who may."""
+        ...
+
+    def may_speak_for(self, principal: str | None, inform: soap.Inform) -> bool:
+        """Whether the sender may be the device that an Inform names."""
+        ...
+
+    def challenge(self, *, stale: bool) -> Answer:
+        """The request to say who it is; `stale`: with a new nonce."""
+        ...
+
+
+class Transfers(Protocol):
+    """Makes stored files reachable for one transfer."""
+
+    def prepare(self, task: Task, environ: Mapping[str, Any]) -> Task:
+        """The task with URL, user name and password for its device filled in."""
+        ...
+
+
+class Exchange:
+    """The CWMP endpoint of one worker."""
+
+    def __init__(
+        self, store: CwmpStore, settings: AcsSettings, gate: Gate, transfers: Transfers, *, worker: str
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._gate = gate
+        self._transfers = transfers
+        self._worker = worker
+        self._retries = RetryPolicy(retries_most=settings.fault_retries, first_seconds=settings.fault_retry_seconds)
+
+    def answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
+        """Answer one POST; what cannot be saved is not answered with success."""
+        try:
+            return self._answer(environ, peer)
+        except TransientError as exc:
+            logger.warning("a CPE must wait", extra={"PEER": peer, "REASON": str(exc)})
+            return wait(self._settings.retry_after_seconds, "try again later")
+
+    def _answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
+        key = _cookie(environ)
+        passed = self._gate.check(environ, in_session=key is not None)
+        if isinstance(passed, Answer):
+            return passed
+        try:
+            body = read_body(environ, self._settings.body_bytes_most)
+            envelope = decode(body, charset=charset_of(environ.get("CONTENT_TYPE", ""))) if body.strip() else None
+        except ProtocolError as exc:
+            return self._bad_message(exc, key, peer)
+        if envelope is not None and isinstance(envelope.message, soap.Inform):
+            return self._begin(envelope, envelope.message, peer, passed)
+        if key is None:
+            key = self._without_cookie(envelope, peer, passed)
+        return self._go_on(envelope, key, environ, peer, passed)
+
+    def _without_cookie(self, envelope: soap.Envelope | None, peer: str | None, passed: Passed) -> SessionKey | None:
+        """The session of a CPE that sends no cookies: an answer has the ID of our request, and an empty POST belongs to
+        the one session that its address and its user name have. The server does not tell us the TCP connection."""
+        if (
+            envelope is not None
+            and envelope.id is not None
+            and (key := self._store.find_by_id(envelope.id)) is not None
+        ):
+            return key
+        return self._store.find_by_peer(peer, passed.principal)
+
+    def _bad_message(self, exc: ProtocolError, key: SessionKey | None, peer: str | None) -> Answer:
+        logger.warning("a CPE's message is refused", extra={"PEER": peer, "REASON": str(exc), "SAMPLE": exc.sample})
+        if key is not None:
+            self._store.fail(key, str(exc))
+        match exc:
+            case TooLarge():
+                status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            case UnknownCoding():
+                status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            case _:
+                status = HTTPStatus.BAD_REQUEST
+        return refuse(status, str(exc), ("Connection", "close"))
+
+    # Inform
+
+    def _begin(self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed) -> Answer:
+        device_id = inform.identity.device_id
+        if self._settings.authentication != ("none",) and not passed.shown:
+            return self._gate.challenge(stale=False)
+        if not self._gate.may_speak_for(passed.principal, inform):
+            logger.warning(
+                "a CPE claims to be another device",
+                extra={"DEVICE_ID": device_id, "PRINCIPAL": passed.principal, "PEER": peer},
+            )
+            return refuse(HTTPStatus.FORBIDDEN, "these credentials are not this device's")
+        begun = self._store.begin(self._facts(envelope, inform, peer, passed))
+        if begun.key is None:
+            return self._not_begun(begun.verdict, device_id, peer)
+        tasks = [task for event in inform.events if (task := task_of_command_key(event.command_key)) is not None]
+        if tasks:
+            self._store.tasks_done_by_event(begun.key.device, tasks)
+        reply = soap.Envelope(message=soap.InformResponse(), id=envelope.id, version=envelope.version)
+        return message(encode(reply), ("Set-Cookie", f"{COOKIE}={begun.key.render()}; Path=/"))
+
+    def _facts(self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed) -> InformFacts:
+        values = {each.name: each.value for each in inform.parameters}
+        root = root_of(values)
+        interval = values.get(f"{root}ManagementServer.PeriodicInformInterval", "")
+        return InformFacts(
+            identity=inform.identity,
+            principal=passed.principal,
+            worker=self._worker,
+            peer=peer,
+            events=tuple(event.code for event in inform.events),
+            parameters=inform.parameters,
+            state=SessionState(version=envelope.version, phase=Phase.PROCESS, root=root),
+            software_version=values.get(f"{root}DeviceInfo.SoftwareVersion"),
+            hardware_version=values.get(f"{root}DeviceInfo.HardwareVersion"),
+            connection_request_url=values.get(f"{root}ManagementServer.ConnectionRequestURL"),
+            inform_interval_seconds=int(interval) if interval.isascii() and interval.isdigit() else None,
+            nonce=passed.nonce,
+            new_devices=_NEW_STATES[self._settings.new_devices],
+            new_per_minute=self._settings.new_devices_per_minute,
+            stale_seconds=self._settings.session_idle_seconds,
+        )
+
+    def _not_begun(self, verdict: Verdict, device_id: str, peer: str | None) -> Answer:
+        logger.info("no session", extra={"DEVICE_ID": device_id, "VERDICT": verdict.value, "PEER": peer})
+        seconds = self._settings.retry_after_seconds
+        match verdict:
+            case Verdict.BUSY:
+                return wait(seconds, "this device has a session already")
+            case Verdict.TOO_MANY:
+                return wait(60, "too many new devices at once")
+            case Verdict.REPLAYED:
+                return self._gate.challenge(stale=True)
+            case Verdict.HELD:
+                return refuse(HTTPStatus.FORBIDDEN, "this device waits for an operator's approval")
+            case _:
+                return refuse(HTTPStatus.FORBIDDEN, "this device is not known here")
+
+    # What comes after
+
+    def _go_on(
+        self,
+        envelope: soap.Envelope | None,
+        key: SessionKey | None,
+        environ: Mapping[str, Any],
+        peer: str | None,
+        passed: Passed,
+    ) -> Answer:
+        if key is None:
+            return self._no_session(envelope)
+        loaded = self._store.load(
+            key, principal=passed.principal, peer=peer, empty=envelope is None, nonce=passed.nonce
+        )
+        match loaded.verdict:
+            case "ended":
+                return NOTHING
+            case "gone":
+                return self._no_session(envelope)
+            case "foreign":
+                logger.warning("a session is not the sender's", extra={"PEER": peer})
+                return refuse(HTTPStatus.FORBIDDEN, "this session is not yours")
+            case "replayed":
+                return self._gate.challenge(stale=True)
+        return self._step(envelope, key, loaded, environ)
+
+    def _step(
+        self,
+        envelope: soap.Envelope | None,
+        key: SessionKey,
+        loaded: Loaded,
+        environ: Mapping[str, Any],
+    ) -> Answer:
+        state = SessionState.parse(loaded.state or {})
+        step = receive(state, _untagged(envelope, key), self._context(envelope, key, loaded, environ))
+        if not self._store.save(key, loaded, step):
+            # The same message twice at the same time: the other one is being answered.
+            return wait(1, "this session is being worked on")
+        reply = _tagged(step.reply, key)
+        return NOTHING if reply is None else message(encode(reply))
+
+    def _context(
+        self, envelope: soap.Envelope | None, key: SessionKey, loaded: Loaded, environ: Mapping[str, Any]
+    ) -> Context:
+        transferring: tuple[Task, ...] = ()
+        if envelope is not None and isinstance(envelope.message, soap.TransferComplete):
+            task = task_of_command_key(envelope.message.command_key)
+            rows = self._store.fetch_transferring(key.device, task)
+            transferring = tuple(_task(row) for row in rows)
+        following = loaded.next_task
+        return Context(
+            profile=Profile.parse(loaded.profile or {}),
+            task=self._prepare(_task(following), loaded.model, environ) if following else None,
+            discovery=bool(loaded.discovery),
+            names=loaded.names or (),
+            names_start=loaded.names_start or 0,
+            names_total=loaded.total or 0,
+            transferring=transferring,
+            retries=self._retries,
+        )
+
+    def _prepare(self, task: Task, model: int | None, environ: Mapping[str, Any]) -> Task:
+        """Fill in what an operator may leave out: types of values, and where a file is."""
+        arguments = task.arguments
+        if isinstance(arguments, SetParameterValues) and model is not None:
+            untyped = [value.name for value in arguments.values if value.type is None]
+            if untyped:
+                types = self._store.fetch_types(model, untyped)
+                return _with_types(task, arguments, {name: types[name][0] for name in untyped})
+        return self._transfers.prepare(task, environ)
+
+    def _no_session(self, envelope: soap.Envelope | None) -> Answer:
+        if envelope is None:
+            return NOTHING
+        return refuse(HTTPStatus.BAD_REQUEST, "no session: begin with an Inform", ("Connection", "close"))
+
+
+def _cookie(environ: Mapping[str, Any]) -> SessionKey | None:
+    for pair in environ.get("HTTP_COOKIE", "")[:4096].split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and (key := SessionKey.parse(value.strip().strip('"'))) is not None:
+            return key
+    return None
+
+
+def _untagged(envelope: soap.Envelope | None, key: SessionKey) -> soap.Envelope | None:
+    """The message with the ID that the session machine knows."""
+    if envelope is None or envelope.id is None or not envelope.id.startswith(key.tag):
+        return envelope
+    return replace(envelope, id=envelope.id.removeprefix(key.tag))
+
+
+def _tagged(reply: Reply, key: SessionKey) -> soap.Envelope | None:
+    """The answer, with an ID by which its own answer will be recognised."""
+    if reply.envelope is None or not reply.request:
+        return reply.envelope
+    return replace(reply.envelope, id=f"{key.tag}{reply.envelope.id}")
+
+
+def _task(row: TaskRow) -> Task:
+    return Task(id=row.id, arguments=parse_arguments(row.kind, row.arguments), attempts=row.attempts)
+
+
+def _with_types(task: Task, arguments: SetParameterValues, types: Mapping[str, str | None]) -> Task:
+    values = [
+        {"name": value.name, "value": value.value, "type": value.type or types.get(value.name) or "string"}
+        for value in arguments.values
+    ]
+    filled = parse_arguments(arguments.kind, {"values": values, "parameter_key": arguments.parameter_key})
+    return Task(id=task.id, arguments=filled, attempts=task.attempts)
