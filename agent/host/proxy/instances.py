@@ -26,7 +26,7 @@ SILENT_MOST = 2
 """Looks in a row without an answer after which an instance counts as hung: one may be due to a busy machine."""
 LISTEN_SECONDS = 5.0
 """How long a start is waited for; 3proxy takes some 20 ms."""
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """How long an instance may take to listen before that counts as a failure: a host that boots thirty at once after a
 power cut is slow, and a restart of what is about to listen would only make it slower."""
 UNIT_SECONDS = 25.0
