@@ -21,6 +21,7 @@ from agent.store.cwmp_rows import TAG_LENGTH, CredentialRow, Loaded, SessionKey,
 from agent.store.cwmp_steps import save_step
 from agent.store.database import Database
 from agent.store.documents import clean_text
+from agent.store.hot_call import HotCall, number, text, text_array, truth
 from agent.store.parameters import ModelMemory, ParameterWriter, Traits
 from agent.store.statements import statements
 
@@ -86,6 +87,8 @@ class CwmpStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = statements("cwmp")
+        self._begin = HotCall(database, "begin_session", self._sql["begin_session"])
+        self._load = HotCall(database, "load_session", self._sql["load_session"])
         self._memory = ModelMemory()
         self._writer = ParameterWriter(self._memory)
 
@@ -95,39 +98,39 @@ class CwmpStore:
         values = {each.name: each.value for each in facts.parameters}
         nonce, count = facts.nonce or (None, None)
         identity = facts.identity
-        row = self._database.fetch_one(
-            self._sql["begin_session"],
-            {
-                "device_id": identity.device_id,
-                "oui": identity.oui,
-                "product_class": identity.product_class,
-                "serial_number": identity.serial_number,
-                "manufacturer": identity.manufacturer,
-                "token": token,
-                "principal": facts.principal,
-                "worker": facts.worker,
-                "peer": facts.peer,
-                "events": list(facts.events),
-                "values": _json(values),
-                "state": _json(facts.state.render()),
-                "software_version": facts.software_version,
-                "hardware_version": facts.hardware_version,
-                "url": facts.connection_request_url,
-                "interval": facts.inform_interval_seconds,
-                "nonce": nonce,
-                "count": count,
-                "new_state": facts.new_devices,
-                "new_per_minute": facts.new_per_minute,
-                "stale_seconds": facts.stale_seconds,
-                "rebooted": facts.rebooted,
-                "bootstrapped": facts.bootstrapped,
-            },
-            tuple_row,
+        row = self._begin.fetch_one(
+            (
+                text(identity.device_id),
+                text(identity.oui),
+                text(identity.product_class),
+                text(identity.serial_number),
+                text(identity.manufacturer),
+                text(token),
+                text(facts.principal),
+                text(facts.worker),
+                text(facts.peer),
+                text_array(facts.events),
+                _json(values).encode(),
+                _json(facts.state.render()).encode(),
+                text(facts.software_version),
+                text(facts.hardware_version),
+                text(facts.connection_request_url),
+                number(facts.inform_interval_seconds),
+                text(nonce),
+                number(count),
+                text(facts.new_devices),
+                number(facts.new_per_minute),
+                number(facts.stale_seconds),
+                truth(facts.rebooted),
+                truth(facts.bootstrapped),
+            )
         )
-        assert row is not None
-        verdict, device, model, created, _discovery, strangers = row
+        verdict, device, model = (row[0] or b"").decode(), _integer(row[1]), _integer(row[2])
+        created, strangers = row[3] == b"t", row[5] == b"t"
         if verdict != Verdict.BEGUN:
             return Begun(verdict=Verdict(verdict))
+        assert device is not None
+        assert model is not None
         if created or strangers:
             types = {each.name: each.type for each in facts.parameters}
             with self._database.transaction() as connection:
@@ -166,22 +169,33 @@ class CwmpStore:
         nonce: tuple[str, int] | None,
     ) -> Loaded:
         """What the next message of a session needs; ends it when nothing is left to do on either side."""
-        row = self._database.fetch_one(
-            self._sql["load_session"],
-            {
-                "device": key.device,
-                "token": key.token,
-                "principal": principal,
-                "peer": peer,
-                "empty": empty,
-                "nonce": nonce[0] if nonce else None,
-                "count": nonce[1] if nonce else None,
-                "names_most": BATCH_MOST,
-            },
-            class_row(Loaded),
+        row = self._load.fetch_one(
+            (
+                number(key.device),
+                text(key.token),
+                text(principal),
+                text(peer),
+                truth(empty),
+                text(nonce[0] if nonce else None),
+                number(nonce[1] if nonce else None),
+                number(BATCH_MOST),
+            )
         )
-        assert row is not None
-        return row
+        return Loaded(
+            verdict=(row[0] or b"").decode(),
+            sequence=_integer(row[1]),
+            state=_document(row[2]),
+            discovery=row[3] == b"t",
+            model=_integer(row[4]),
+            profile=_document(row[5]),
+            names=json.loads(row[6]) if row[6] is not None else None,
+            names_start=_integer(row[7]),
+            total=_integer(row[8]),
+            task=_integer(row[9]),
+            task_kind=row[10].decode() if row[10] is not None else None,
+            task_arguments=_document(row[11]),
+            task_attempts=_integer(row[12]),
+        )
 
     def fetch_transferring(self, device: int, task: int | None) -> tuple[TaskRow, ...]:
         """Tasks that wait for a TransferComplete, and the one of id `task`."""
@@ -209,6 +223,11 @@ class CwmpStore:
             self._sql["fetch_credential"], {"username": clean_text(username)}, class_row(CredentialRow)
         )
 
+    def fail_task(self, task: int, reason: str) -> None:
+        """Fail a task that cannot be sent as it stands."""
+        failed = {"task": task, "code": "arguments", "message": clean_text(reason)[:500], "wait": None}
+        self._database.execute(self._sql["task_failed"], failed)
+
     def fail(self, key: SessionKey, reason: str) -> None:
         """End a session whose CPE sent what cannot be understood."""
         self._database.fetch_one(
@@ -228,6 +247,14 @@ class CwmpStore:
             if found is not None:
                 return bytes(found)
         raise TransientError("somebody is making the ACS's keys; try again")
+
+
+def _integer(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _document(value: bytes | None) -> Any:
+    return None if value is None else json.loads(value)
 
 
 def _json(value: Any) -> str:

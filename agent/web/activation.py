@@ -13,11 +13,12 @@ from agent.core.errors import ConfigError
 FIRST_DESCRIPTOR = 3
 """SD_LISTEN_FDS_START"""
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-_UNIT = "lastmile-web.socket"
+WEB_SOCKET = "lastmile-web.socket"
 
 
-def take_socket(environ: MutableMapping[str, str]) -> socket.socket | None:
+def take_socket(environ: MutableMapping[str, str], unit: str = WEB_SOCKET) -> socket.socket | None:
     """The socket that was handed to this process, or None when there is none; what says so is taken out of `environ`.
+    `unit` is the socket unit's name, for messages.
 
     Raises ConfigError unless it is exactly one TCP socket that listens."""
     mine = environ.get("LISTEN_PID") == str(os.getpid())
@@ -27,12 +28,12 @@ def take_socket(environ: MutableMapping[str, str]) -> socket.socket | None:
     if not mine or not count.isdigit() or int(count) == 0:
         return None
     if int(count) != 1:
-        raise ConfigError(f"{_UNIT} has {count} sockets, and one can be served: keep one ListenStream= in it")
+        raise ConfigError(f"{unit} has {count} sockets, and one can be served: keep one ListenStream= in it")
     os.set_inheritable(FIRST_DESCRIPTOR, False)
     given = socket.socket(fileno=FIRST_DESCRIPTOR)
     if given.family not in (socket.AF_INET, socket.AF_INET6) or not _listens(given):
         given.detach()
-        raise ConfigError(f"{_UNIT} must have a TCP socket: ListenStream=ADDRESS:PORT and Accept=no")
+        raise ConfigError(f"{unit} must have a TCP socket: ListenStream=ADDRESS:PORT and Accept=no")
     return given
 
 

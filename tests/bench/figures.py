@@ -18,14 +18,18 @@ class Figure:
     value: float
     unit: str
     goal: float | None = None
-    """At most this much; None: no goal, shown for comparison."""
+    """At most this much, or at least; None: no goal, shown for comparison."""
+    more_is_better: bool = False
+    """Whether the goal is a least value."""
     note: str = ""
     """How it was got, or how it compares with another figure of the run."""
 
     @property
     def met(self) -> bool | None:
         """Whether the goal was met; None without one."""
-        return None if self.goal is None else self.value <= self.goal
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.more_is_better else self.value <= self.goal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

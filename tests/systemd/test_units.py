@@ -17,6 +17,8 @@ from agent.host.proxy.systemd_units import DROP_IN, drop_in_text
 SHIPPED = Path(__file__).resolve().parents[2] / "systemd"
 INSTANCES = {"3proxy@": "3proxy@867698040000011", "lastmile-proxy-account@": "lastmile-proxy-account@70000"}
 EXPOSURE_MOST = {
+    "lastmile-acs.service": 2.0,
+    "lastmile-worker.service": 2.0,
     "3proxy@.service": 2.0,
     "lastmile-agent.service": 4.5,
     "lastmile-migrate.service": 2.0,
@@ -102,6 +104,9 @@ def test_every_unit_that_runs_something_is_in_a_slice_of_ours() -> None:
 def test_what_stops_with_the_target_are_not_the_proxies() -> None:
     partly = {name for name in UNITS if "PartOf=lastmile.target" in (SHIPPED / name).read_text(encoding="utf-8")}
     assert partly == {
+        "lastmile-acs.service",
+        "lastmile-acs.socket",
+        "lastmile-worker.service",
         "lastmile-agent.service",
         "lastmile-migrate.service",
         "lastmile-web.service",

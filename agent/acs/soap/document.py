@@ -14,6 +14,8 @@ from agent.acs.soap.repair import repair
 from agent.core.errors import ProtocolError
 
 _SMALL_BYTES = 16 * 1024
+# In bytes: `<a>` and ` a=""`.
+_TAG_LEAST, _ATTRIBUTE_LEAST = 3, 5
 _BLANKS = bytes(range(1, 33))
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -123,13 +125,12 @@ def _check_prolog(data: bytes) -> str | None:
 
 
 def _check_markup(data: bytes, limits: Limits) -> None:
-    if data.count(b"<") > limits.tags:
+    if len(data) > _TAG_LEAST * limits.tags and data.count(b"<") > limits.tags:
         raise ProtocolError(f"more than {limits.tags} tags", sample_of(data))
-    if data.count(b"=") > limits.attributes_in_all:
+    if len(data) > _ATTRIBUTE_LEAST * limits.attributes_in_all and data.count(b"=") > limits.attributes_in_all:
         raise ProtocolError(f"more than {limits.attributes_in_all} attributes", sample_of(data))
-    # A name or a tag beyond the limits takes a stretch without any "<"; leap from tag to tag and look for one. The
-    # shortest attribute has five bytes.
-    stretch = min(limits.name_length, 5 * limits.attributes)
+    # A name or a tag beyond the limits takes a stretch without any "<"; leap from tag to tag and look for one.
+    stretch = min(limits.name_length, _ATTRIBUTE_LEAST * limits.attributes)
     at = data.find(b"<")
     while at >= 0:
         following = data.rfind(b"<", at + 1, at + 1 + stretch)

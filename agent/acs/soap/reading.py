@@ -7,25 +7,34 @@ from datetime import UTC, datetime
 
 from agent.acs.soap.document import Element
 from agent.acs.soap.limits import Limits
-from agent.acs.soap.structs import ParameterInfo, ParameterValue, parameter_info, parameter_value
+from agent.acs.soap.structs import ParameterInfo, ParameterValue, parameter_infos, parameter_values
 from agent.acs.soap.value_types import AS_WRITTEN, type_of
 from agent.core.errors import ProtocolError
 
 _NUMBER_LEAST, _NUMBER_MOST = -(2**31), 2**32 - 1
 _DIGITS_MOST = 20
+_USUAL_NUMBERS = {str(number): number for number in range(100)}
 _TRUE = frozenset({"1", "true", "yes", "on"})
+_USUAL_FLAGS = {"0": False, "1": True, "false": False, "true": True}
 
 
 def local_name(element: Element) -> str:
     """The name of `element` without its namespace."""
-    return element.tag.rpartition("}")[2]
+    tag = element.tag
+    return tag.rpartition("}")[2] if tag[0] == "{" else tag
 
 
 def children_of(element: Element) -> dict[str, list[Element]]:
     """The children by their local names, each in document order."""
     found: dict[str, list[Element]] = {}
     for child in element:
-        found.setdefault(child.tag.rpartition("}")[2], []).append(child)
+        tag = child.tag
+        if tag[0] == "{":
+            tag = tag.rpartition("}")[2]
+        if tag in found:
+            found[tag].append(child)
+        else:
+            found[tag] = [child]
     return found
 
 
@@ -52,6 +61,8 @@ def is_true(text: str) -> bool:
 
 def number_of(text: str) -> int | None:
     """The number that `text` is; None when it is none, or does not fit an xs:int or xs:unsignedInt."""
+    if text in _USUAL_NUMBERS:
+        return _USUAL_NUMBERS[text]
     digits = text.strip()
     magnitude = digits[1:] if digits[:1] in ("-", "+") else digits
     if not (magnitude.isascii() and magnitude.isdigit()) or len(magnitude) > _DIGITS_MOST:
@@ -80,23 +91,26 @@ def values_of(lists: Iterable[Element], limits: Limits) -> tuple[ParameterValue,
     A struct without Value has the empty text, one without Name is left out; `arrayType` does not matter.
     Raises ProtocolError when a name or a value is too long.
     """
-    return tuple(value for listing in lists for value in _values_of(listing, limits))
+    return tuple([value for listing in lists for value in _values_of(listing, limits)])
 
 
 def _values_of(listing: Element, limits: Limits) -> list[ParameterValue]:
-    # The hot path, so no look at the structs between: lxml makes an object of each element that is looked at.
+    # The hot path: all names, then all values, and no look at the structs between, since lxml makes an object of every
+    # element that is looked at.
     names = [(element.text or "").strip() for element in listing.iter("{*}Name")]
-    elements: list[Element | None] = list(listing.iter("{*}Value"))
-    if not len(names) == len(elements) == len(listing):
-        names, elements = _pairs(listing, "Value")
-    texts = ["" if element is None else element.text or "" for element in elements]
+    elements = list(listing.iter("{*}Value"))
+    if len(names) == len(elements) == len(listing) and "" not in names:
+        texts = [element.text or "" for element in elements]
+        types = [_type_of(element) for element in elements]
+    else:
+        structs = _named_structs(listing)
+        names = [name for name, _ in structs]
+        values = [found["Value"][-1] if "Value" in found else None for _, found in structs]
+        texts = ["" if element is None else element.text or "" for element in values]
+        types = ["string" if element is None else _type_of(element) for element in values]
     _check_lengths(names, texts, limits)
-    values = []
-    for name, text, element in zip(names, texts, elements, strict=True):
-        type_ = "string" if element is None else _type_of(element)
-        if name:
-            values.append(parameter_value(name, text if type_ == "string" else text.strip(), type_))
-    return values
+    texts = [text if type_ == "string" else text.strip() for text, type_ in zip(texts, types, strict=True)]
+    return parameter_values(names, texts, types)
 
 
 def _type_of(element: Element) -> str:
@@ -115,30 +129,25 @@ def _type_of(element: Element) -> str:
 def infos_of(lists: Iterable[Element], limits: Limits) -> tuple[ParameterInfo, ...]:
     """The ParameterInfoStructs of ParameterLists, in order; without Writable, it is not. Raises ProtocolError when a
     name is too long."""
-    return tuple(info for listing in lists for info in _infos_of(listing, limits))
+    return tuple([info for listing in lists for info in _infos_of(listing, limits)])
 
 
 def _infos_of(listing: Element, limits: Limits) -> list[ParameterInfo]:
     names = [(element.text or "").strip() for element in listing.iter("{*}Name")]
-    elements: list[Element | None] = list(listing.iter("{*}Writable"))
-    if not len(names) == len(elements) == len(listing):
-        names, elements = _pairs(listing, "Writable")
+    texts = [element.text or "" for element in listing.iter("{*}Writable")]
+    if not len(names) == len(texts) == len(listing) or "" in names:
+        structs = _named_structs(listing)
+        names = [name for name, _ in structs]
+        texts = [(found["Writable"][-1].text or "") if "Writable" in found else "" for _, found in structs]
     _check_lengths(names, (), limits)
-    return [
-        parameter_info(name, element is not None and is_true(element.text or ""))
-        for name, element in zip(names, elements, strict=True)
-        if name
-    ]
+    return parameter_infos(names, [_USUAL_FLAGS[text] if text in _USUAL_FLAGS else is_true(text) for text in texts])
 
 
-def _pairs(listing: Element, second: str) -> tuple[list[str], list[Element | None]]:
-    """Name and another element of each struct, for lists in which some are missing."""
-    names, others = [], []
-    for struct in listing:
-        found = children_of(struct)
-        names.append((found["Name"][-1].text or "").strip() if "Name" in found else "")
-        others.append(found[second][-1] if second in found else None)
-    return names, others
+def _named_structs(listing: Element) -> list[tuple[str, dict[str, list[Element]]]]:
+    """Name and children of each struct that has a name, for lists in which some things are missing."""
+    found = [children_of(struct) for struct in listing]
+    named = [((each["Name"][-1].text or "").strip() if "Name" in each else "", each) for each in found]
+    return [(name, each) for name, each in named if name]
 
 
 def _check_lengths(names: Sequence[str], texts: Sequence[str], limits: Limits) -> None:

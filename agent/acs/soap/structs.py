@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +29,11 @@ _set_value = ParameterValue.__dict__["value"].__set__
 _set_type = ParameterValue.__dict__["type"].__set__
 
 
-def parameter_value(name: str, value: str, type_: str) -> ParameterValue:
-    """The same as `ParameterValue(…)`, in less than half the time: an answer has thousands of them."""
-    made = _new(ParameterValue)
-    _set_name(made, name)
-    _set_value(made, value)
-    _set_type(made, type_)
+def parameter_values(names: Sequence[str], values: Sequence[str], types: Sequence[str]) -> list[ParameterValue]:
+    """`ParameterValue(…)` of each name, value and type, in a quarter of the time: an answer has thousands of them."""
+    made = list(map(_new, repeat(ParameterValue, len(names))))
+    for set_member, members in ((_set_name, names), (_set_value, values), (_set_type, types)):
+        deque(map(set_member, made, members), maxlen=0)
     return made
 
 
@@ -48,11 +50,11 @@ _set_info_name = ParameterInfo.__dict__["name"].__set__
 _set_info_writable = ParameterInfo.__dict__["writable"].__set__
 
 
-def parameter_info(name: str, writable: bool) -> ParameterInfo:
-    """The same as `ParameterInfo(…)`, quicker."""
-    made = _new(ParameterInfo)
-    _set_info_name(made, name)
-    _set_info_writable(made, writable)
+def parameter_infos(names: Sequence[str], writable: Sequence[bool]) -> list[ParameterInfo]:
+    """`ParameterInfo(…)` of each name and whether it is writable, as `parameter_values` does it."""
+    made = list(map(_new, repeat(ParameterInfo, len(names))))
+    deque(map(_set_info_name, made, names), maxlen=0)
+    deque(map(_set_info_writable, made, writable), maxlen=0)
     return made
 
 

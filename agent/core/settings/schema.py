@@ -380,7 +380,7 @@ class AcsSettings(Section):
         default=30.0, description="How long a device has to begin its session after a connection request."
     )
     file_dir: Path = Field(
-        default=Path("/var/lib/lastmile/files"), description="Where firmware, configurations and uploads are kept."
+        default=Path("/var/lib/lastmile-files"), description="Where firmware, configurations and uploads are kept."
     )
     file_url: str = Field(
         default="",

@@ -1,12 +1,12 @@
 -- name: begin_session
-SELECT * FROM begin_session(
-    %(device_id)s, %(oui)s, %(product_class)s, %(serial_number)s, %(manufacturer)s, %(token)s, %(principal)s, %(worker)s,
-    %(peer)s::inet, %(events)s::text[], %(values)s::jsonb, %(state)s::jsonb, %(software_version)s, %(hardware_version)s,
-    %(url)s, %(interval)s, %(nonce)s, %(count)s, %(new_state)s, %(new_per_minute)s, %(stale_seconds)s, %(rebooted)s,
-    %(bootstrapped)s)
+SELECT verdict, device, model, created, discovery, strangers FROM begin_session(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9::inet, $10::text[], $11::jsonb, $12::jsonb, $13, $14, $15, $16::integer, $17,
+    $18::bigint, $19, $20::integer, $21::double precision, $22::boolean, $23::boolean)
 
 -- name: load_session
-SELECT * FROM load_session(%(device)s, %(token)s, %(principal)s, %(peer)s::inet, %(empty)s, %(nonce)s, %(count)s, %(names_most)s)
+SELECT verdict, sequence, state, discovery, model, profile, to_json(names), names_start, total, task, task_kind,
+    task_arguments, task_attempts
+FROM load_session($1::bigint, $2, $3, $4::inet, $5::boolean, $6, $7::bigint, $8::integer)
 
 -- name: save_session
 SELECT save_session(

@@ -236,10 +236,9 @@ class Exchange:
             task = task_of_command_key(envelope.message.command_key)
             rows = self._store.fetch_transferring(key.device, task)
             transferring = tuple(_task(row) for row in rows)
-        following = loaded.next_task
         return Context(
             profile=Profile.parse(loaded.profile or {}),
-            task=self._prepare(_task(following), loaded.model, environ) if following else None,
+            task=self._next_task(loaded, environ),
             discovery=bool(loaded.discovery),
             names=loaded.names or (),
             names_start=loaded.names_start or 0,
@@ -247,6 +246,18 @@ class Exchange:
             transferring=transferring,
             retries=self._retries,
         )
+
+    def _next_task(self, loaded: Loaded, environ: Mapping[str, Any]) -> Task | None:
+        row = loaded.next_task
+        if row is None:
+            return None
+        try:
+            return self._prepare(_task(row), loaded.model, environ)
+        except ProtocolError as exc:
+            # Somebody wrote it by another way than ours. The one behind it has its turn with the next message.
+            logger.warning("a task cannot be sent", extra={"TASK": row.id, "REASON": str(exc)})
+            self._store.fail_task(row.id, str(exc))
+            return None
 
     def _prepare(self, task: Task, model: int | None, environ: Mapping[str, Any]) -> Task:
         """Fill in what an operator may leave out: types of values, and where a file is."""
