@@ -16,6 +16,7 @@ from agent.core.errors import AgentError
 from agent.version import __version__
 
 COMMANDS = {
+    "acs": ("agent.cli.acs", "Serve TR-069 to CPEs (run by systemd)."),
     "agent": ("agent.cli.agent", "Look after this host's modems (run by systemd)."),
     "completion": ("agent.cli.completion", "Print the shell's completion script."),
     "config": ("agent.cli.config", "Check and show the settings."),
@@ -28,6 +29,7 @@ COMMANDS = {
     "status": ("agent.cli.status", "Show the modems."),
     "token": ("agent.cli.token", "Create, list and revoke API tokens."),
     "version": ("agent.cli.version", "Print the version."),
+    "worker": ("agent.cli.worker", "Background jobs of the ACS (run by systemd)."),
     "web": ("agent.cli.web", "Serve the REST API (run by systemd)."),
 }
 

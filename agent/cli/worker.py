@@ -1,0 +1,105 @@
+"""`lastmile worker`"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.cli.context import load_settings
+
+if TYPE_CHECKING:
+    from agent.acs.connection_request.answer import Login
+    from agent.acs.connection_request.policy import Policy
+    from agent.core.settings.schema import Settings
+    from agent.host.netlink import NetlinkChannel
+
+logger = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 90.0
+LOOPS = ("caller", "keeper")
+
+
+@click.command("worker")
+@click.pass_obj
+def command(config: Path | None) -> None:
+    """Wake CPEs by connection requests, end silent sessions, expire tasks and drop old history, until told to stop.
+    systemd runs this as lastmile-worker.service."""
+    from agent.cli.logs import start_logging
+    from agent.cli.supervision import Supervision
+    from agent.core.heartbeat import Heartbeats
+    from agent.host.netlink import NetlinkChannel
+    from agent.store.calls import Calls
+    from agent.store.database import Database
+    from agent.store.housekeeping import Housekeeping
+    from agent.store.listen import Listener
+    from agent.store.migrate import check_schema
+    from agent.worker.caller import Caller
+    from agent.worker.http_call import HttpCall
+    from agent.worker.keeper import Keeper
+
+    settings = load_settings(config)
+    start_logging(settings.log.level)
+    section = settings.database
+    url = section.url.get_secret_value()
+    check_schema(url)
+    heartbeats = Heartbeats(silence_seconds=SILENCE_SECONDS)
+    with Database(
+        url, pool_size=section.pool_size, timeout_seconds=section.timeout_seconds, name="lastmile worker"
+    ) as database:
+        channel = NetlinkChannel()
+        http = HttpCall(lambda: policy_of(settings, channel), lambda device_id: login_for(settings, device_id))
+        caller = Caller(
+            Calls(database),
+            http.ask,
+            session_wait_seconds=settings.acs.session_wait_seconds,
+            beat=lambda: heartbeats.beat("caller"),
+        )
+        keeper = Keeper(Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"))
+        listener = Listener(
+            url,
+            ["connection_request"],
+            lambda _channel, _payload: caller.wake(),
+            caller.wake,
+            timeout_seconds=section.timeout_seconds,
+            name="lastmile worker listen",
+        )
+        supervision = Supervision(
+            heartbeats=heartbeats, loops=LOOPS, status=lambda: "waking CPEs and keeping house", reload=lambda: None
+        )
+        supervision.install()
+        for name in LOOPS:
+            heartbeats.beat(name)
+        listener.start()
+        caller.start()
+        keeper.start()
+        logger.info("worker started")
+        supervision.run()
+        listener.stop()
+        keeper.stop()
+        caller.stop()
+        channel.close()
+    logger.info("worker stopped")
+
+
+def policy_of(settings: Settings, channel: NetlinkChannel) -> Policy:
+    """Where connection requests may go, by this host's addresses of now."""
+    from agent.acs.connection_request.policy import Policy
+    from agent.host.addresses import host_addresses
+
+    return Policy(
+        allow=settings.acs.connection_request_allow,
+        deny=settings.acs.connection_request_deny,
+        own=host_addresses(channel),
+    )
+
+
+def login_for(settings: Settings, device_id: str) -> Login | None:
+    """What a device is told that asks who we are."""
+    from agent.acs.connection_request.answer import Login
+
+    password = settings.acs.connection_request_password.get_secret_value()
+    username = settings.acs.connection_request_username or device_id
+    return Login(username=username, password=password) if password else None
