@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEMS ?= 5
+CPES ?= 5
 APT_BUILD := python3 python3-venv python3-dev gcc libsystemd-dev pkg-config libudev1
 APT_RUN := postgresql-15|postgresql libqmi-utils iproute2 util-linux curl
 APT_TEST := bind9-dnsutils dbus nftables procps systemd-container udev umockdev
@@ -33,8 +34,8 @@ root:
 	@[ "$$(id -u)" -eq 0 ] || { echo "make demo must run as root: it makes network and mount namespaces, gives each proxy a uid of its own," \
 	    "and sets rules and routes in them. As a normal user, \`make check\` and most of \`make test\` work." >&2; exit 1; }
 
-demo: root $(VENV)/.installed-demo ## MODEMS=5 emulated modems, from plug to proxy, live
-	$(BIN)/lastmile demo --modems $(MODEMS)
+demo: root $(VENV)/.installed-demo ## MODEMS=5 emulated modems and CPES=5 emulated CPEs, live
+	$(BIN)/lastmile demo --modems $(MODEMS) --cpes $(CPES)
 
 test: $(VENV)/.installed-test ## every test
 	$(BIN)/pytest

@@ -28,6 +28,7 @@ PICTURE_COLUMNS = 116
 
 @click.command("demo")
 @click.option("--modems", type=click.IntRange(1, 60), default=5, show_default=True, help="How many modems to emulate.")
+@click.option("--cpes", type=click.IntRange(0, 2000), default=5, show_default=True, help="How many CPEs to emulate.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -43,8 +44,8 @@ PICTURE_COLUMNS = 116
     help="Write the table as SVG once all modems are online and known, and end (for the documents).",
 )
 @click.option("--purge", is_flag=True, help="Only end and remove what a killed demo has left; keep the files.")
-def command(modems: int, directory: Path, seconds: float | None, picture: Path | None, purge: bool) -> None:
-    """Run everything on emulated modems until Ctrl-C: from plug to proxy, and nothing is left behind."""
+def command(modems: int, cpes: int, directory: Path, seconds: float | None, picture: Path | None, purge: bool) -> None:
+    """Run everything on emulated modems and CPEs until Ctrl-C, and leave nothing behind."""
     from agent.cli.only_one import only_one
 
     _check_installation()
@@ -55,7 +56,7 @@ def command(modems: int, directory: Path, seconds: float | None, picture: Path |
         if purge:
             _purge(directory.absolute())
         else:
-            _run(modems, directory.absolute(), seconds, picture)
+            _run(modems, cpes, directory.absolute(), seconds, picture)
     click.echo(f"Everything is gone but the files in {directory}", err=True)
 
 
@@ -78,7 +79,7 @@ def _purge(directory: Path) -> None:
         EmbeddedPostgres(directory / "postgres").stop()
 
 
-def _run(modems: int, directory: Path, seconds: float | None, picture: Path | None) -> None:
+def _run(modems: int, cpes: int, directory: Path, seconds: float | None, picture: Path | None) -> None:
     from agent.cli.playground import Playground
 
     stop = threading.Event()
@@ -91,10 +92,12 @@ def _run(modems: int, directory: Path, seconds: float | None, picture: Path | No
         signal.signal(number, end)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, end)
-    click.echo(f"Starting PostgreSQL and {modems} emulated modems …", err=True)
+    click.echo(f"Starting PostgreSQL, {modems} emulated modems and {cpes} emulated CPEs …", err=True)
     with Playground.create(NAME, directory, modems=modems) as playground:
         playground.start_agent()
         playground.start_web()
+        if cpes:
+            playground.start_acs(cpes)
         _show(playground, modems, stop, seconds, picture)
         click.echo("Stopping …", err=True)
 
@@ -208,7 +211,8 @@ def _from_here(path: Path) -> Path:
 
 
 def _check(playground: Playground) -> None:
-    for name, process in (("agent", playground.agent), ("web", playground.web)):
+    parts = ("agent", "web", "acs", "worker", "cpes")
+    for name, process in ((part, getattr(playground, part)) for part in parts):
         if process is not None and process.poll() is not None:
             log = playground.directory / f"{name}.log"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -45,7 +45,11 @@ class Playground:
     overrides: Overrides = field(default_factory=dict)
     agent: subprocess.Popen[bytes] | None = None
     web: subprocess.Popen[bytes] | None = None
+    acs: subprocess.Popen[bytes] | None = None
+    worker: subprocess.Popen[bytes] | None = None
+    cpes: subprocess.Popen[bytes] | None = None
     web_tcp_port: int = 0
+    acs_tcp_port: int = 0
     owns_postgres: bool = True
 
     @classmethod
@@ -79,6 +83,7 @@ class Playground:
                 url=url if url is not None else fresh_database(server),
                 overrides=overrides or {},
                 web_tcp_port=free_tcp_port(8080),
+                acs_tcp_port=free_tcp_port(7547),
                 owns_postgres=postgres is None,
             )
             playground.write_settings()
@@ -126,6 +131,15 @@ class Playground:
             },
             "health": {"probe_target": PROBE_TARGET, "probe_name": PROBE_NAME, "interval_seconds": 10.0},
             "web": {"tcp_port": self.web_tcp_port},
+            "acs": {
+                "listen": f"127.0.0.1:{self.acs_tcp_port}",
+                "workers": 2,
+                # Emulated CPEs on loopback: no need to say who they are, and connection requests go there.
+                "authentication": ["none"],
+                "new_devices_per_minute": 100_000,
+                "connection_request_allow": ["127.0.0.0/8"],
+                "file_dir": str(self.directory / "files"),
+            },
         }
         for section, values in self.overrides.items():
             sections.setdefault(section, {}).update(values)
@@ -157,6 +171,16 @@ class Playground:
         self.web = self._spawn("web.log", command)
         return self.web
 
+    def start_acs(self, cpes: int) -> None:
+        """Start the ACS, its worker, and so many emulated CPEs."""
+        (self.directory / "files").mkdir(exist_ok=True)
+        with_us = ["setpriv", "--pdeathsig", "TERM", "--"]
+        self.acs = self._spawn("acs.log", [*with_us, *lastmile(self.config), "acs"])
+        self.worker = self._spawn("worker.log", [*with_us, *lastmile(self.config), "worker"])
+        options = ["--url", f"http://127.0.0.1:{self.acs_tcp_port}/", "--count", str(cpes), "--interval", "60"]
+        command = [sys.executable, "-m", "agent.sim.cpe", *options, "--start-within", "5"]
+        self.cpes = self._spawn("cpes.log", [*with_us, *command])
+
     def _spawn(
         self, log: str, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
@@ -179,6 +203,12 @@ class Playground:
         process, self.web = self.web, None
         return _stop(process, signal.SIGTERM)
 
+    def stop_acs(self) -> None:
+        """Stop the CPEs, the ACS and its worker."""
+        for process in (self.cpes, self.acs, self.worker):
+            _stop(process, signal.SIGTERM)
+        self.cpes = self.acs = self.worker = None
+
     def close(self) -> None:
         """Stop everything, and remove the farm."""
         with contextlib.ExitStack() as stack:
@@ -187,6 +217,7 @@ class Playground:
             stack.callback(self.farm.close)
             stack.callback(self.stop_agent)
             stack.callback(self.stop_web)
+            stack.callback(self.stop_acs)
 
     def __enter__(self) -> Self:
         return self

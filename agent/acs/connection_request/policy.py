@@ -1,4 +1,4 @@
-"""Where a connection request may go: its URL comes from the CPE, and must not become a way into our own network. Pure."""
+"""Where a connection request may go: the URL is the CPE's, and must not become a way into our own network. Pure."""
 
 from __future__ import annotations
 
