@@ -76,11 +76,13 @@ def _warn(settings: AcsSettings, address: str, activated: bool) -> None:
 
 def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     """The application of one worker process, and what closes it; nothing connects before it is used."""
+    from agent.store.acs_counters import AcsCounters
     from agent.store.cwmp import CwmpStore
     from agent.store.database import Database
     from agent.store.listen import Listener
     from agent.store.transfers import TransferStore
     from agent.web.cwmp.app import AcsApp
+    from agent.web.cwmp.counters import Counters
     from agent.web.cwmp.exchange import Exchange
     from agent.web.cwmp.files import create_file_app
     from agent.web.cwmp.gate import CredentialMemory, CwmpGate, PeerResolver
@@ -102,18 +104,21 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
         name="lastmile acs listen",
     )
     gate = CwmpGate(acs, store, credentials)
+    counters = Counters(AcsCounters(database).add)
     transfers = FileTransfers(acs, store, TransferStore(database))
     worker = f"{socket.gethostname()}/{os.getpid()}"
     app = AcsApp(
-        Exchange(store, acs, gate, transfers, worker=worker),
+        Exchange(store, acs, gate, transfers, counters, worker=worker),
         PeerResolver(acs.trusted_proxies).peer_of,
         create_file_app(acs, transfers, gate.nonces),
         retry_after_seconds=acs.retry_after_seconds,
     )
     listener.start()
+    counters.start()
 
     def close() -> None:
         listener.stop()
+        counters.stop()
         database.close()
 
     return app, close

@@ -237,6 +237,15 @@ CREATE TABLE files (
 );
 COMMENT ON TABLE files IS 'the bytes lie in acs.file_dir under their sha256';
 
+-- What the workers have counted, all together; the metrics are made of it.
+CREATE UNLOGGED TABLE acs_counters (
+    name text NOT NULL,
+    label text NOT NULL,
+    label_value text NOT NULL,
+    value double precision NOT NULL,
+    PRIMARY KEY (name, label, label_value)
+);
+
 -- Passwords of single transfers are made with it.
 CREATE TABLE acs_keys (single boolean PRIMARY KEY DEFAULT true CHECK (single), transfer_key bytea NOT NULL);
 

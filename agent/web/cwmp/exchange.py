@@ -11,19 +11,21 @@ from typing import Any, Protocol
 from agent.acs.discovery import Profile
 from agent.acs.paths import root_of
 from agent.acs.reactions import RetryPolicy
-from agent.acs.session.effects import Reply
-from agent.acs.session.machine import Context, receive
+from agent.acs.session.effects import End, Reply
+from agent.acs.session.machine import Context, Step, receive
 from agent.acs.session.state import Phase, SessionState
 from agent.acs.soap import messages as soap
 from agent.acs.soap.decode import decode
 from agent.acs.soap.encode import encode
 from agent.acs.tasks import SetParameterValues, Task, parse_arguments, task_of_command_key
+from agent.core.clock import now
 from agent.core.errors import ProtocolError, TransientError
 from agent.core.settings.schema import AcsSettings
 from agent.store.cwmp import CwmpStore, InformFacts, Verdict
 from agent.store.cwmp_rows import Loaded, SessionKey, TaskRow
 from agent.web.cwmp.answers import NOTHING, Answer, message, refuse, wait
 from agent.web.cwmp.body import TooLarge, UnknownCoding, charset_of, read_body
+from agent.web.cwmp.counters import Counters
 
 logger = logging.getLogger(__name__)
 
@@ -71,22 +73,34 @@ class Exchange:
     """The CWMP endpoint of one worker."""
 
     def __init__(
-        self, store: CwmpStore, settings: AcsSettings, gate: Gate, transfers: Transfers, *, worker: str
+        self,
+        store: CwmpStore,
+        settings: AcsSettings,
+        gate: Gate,
+        transfers: Transfers,
+        counters: Counters,
+        *,
+        worker: str,
     ) -> None:
         self._store = store
         self._settings = settings
         self._gate = gate
         self._transfers = transfers
+        self._counters = counters
         self._worker = worker
         self._retries = RetryPolicy(retries_most=settings.fault_retries, first_seconds=settings.fault_retry_seconds)
 
     def answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
         """Answer one POST; what cannot be saved is not answered with success."""
+        begun = now()
         try:
-            return self._answer(environ, peer)
+            answer = self._answer(environ, peer)
         except TransientError as exc:
             logger.warning("a CPE must wait", extra={"PEER": peer, "REASON": str(exc)})
-            return wait(self._settings.retry_after_seconds, "try again later")
+            answer = wait(self._settings.retry_after_seconds, "try again later")
+        self._counters.count("requests_total", "status", str(answer.status.value))
+        self._counters.time("request_seconds", now() - begun)
+        return answer
 
     def _answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
         key = _cookie(environ)
@@ -141,6 +155,7 @@ class Exchange:
             )
             return refuse(HTTPStatus.FORBIDDEN, "these credentials are not this device's")
         begun = self._store.begin(self._facts(envelope, inform, peer, passed))
+        self._counters.count("informs_total", "verdict", begun.verdict.value)
         if begun.key is None:
             return self._not_begun(begun.verdict, device_id, peer)
         tasks = [task for event in inform.events if (task := task_of_command_key(event.command_key)) is not None]
@@ -203,6 +218,7 @@ class Exchange:
         )
         match loaded.verdict:
             case "ended":
+                self._counters.count("sessions_total", "outcome", "completed")
                 return NOTHING
             case "gone":
                 return self._no_session(envelope)
@@ -225,8 +241,21 @@ class Exchange:
         if not self._store.save(key, loaded, step):
             # The same message twice at the same time: the other one is being answered.
             return wait(1, "this session is being worked on")
+        self._count(envelope, step)
         reply = _tagged(step.reply, key)
         return NOTHING if reply is None else message(encode(reply))
+
+    def _count(self, envelope: soap.Envelope | None, step: Step) -> None:
+        message = envelope.message if envelope is not None else None
+        if isinstance(message, soap.Fault):
+            # Codes are few; what is no code of the standard's is a device's own words.
+            code = message.code if message.code.isdigit() and len(message.code) == 4 else "other"
+            self._counters.count("faults_total", "code", code)
+        if step.reply.request and step.reply.envelope is not None:
+            self._counters.count("rpcs_total", "method", type(step.reply.envelope.message).__name__)
+        for effect in step.effects:
+            if isinstance(effect, End):
+                self._counters.count("sessions_total", "outcome", effect.outcome)
 
     def _context(
         self, envelope: soap.Envelope | None, key: SessionKey, loaded: Loaded, environ: Mapping[str, Any]
