@@ -7,6 +7,7 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tests.bench.acs_ground import Ground, Load, clone_devices, ground, null_acs, run_load
 from tests.bench.figures import Figure
@@ -90,7 +91,7 @@ def _paced(floor: Ground) -> Iterator[Figure]:
 
 
 def _digest(floor: Ground) -> Iterator[Figure]:
-    from agent.acs.authentication.credentials import make_credential
+    from agent.acs.access.credentials import make_credential
 
     credential = make_credential("cpe", "lastmile", "secret")
     floor.execute(
@@ -116,7 +117,7 @@ def _digest(floor: Ground) -> Iterator[Figure]:
 
 def _idle(floor: Ground) -> Iterator[Figure]:
     with floor.acs(workers=1) as (url, pid):
-        arguments = {
+        arguments: dict[str, Any] = {
             "devices": DEVICES,
             "concurrency": 12,
             "warmup": 1,

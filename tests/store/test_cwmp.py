@@ -189,7 +189,7 @@ class TestInform:
 
     def test_a_session_is_its_own_devices_and_address_and_principals(self, store: CwmpStore) -> None:
         key = begin(store, principal="alice")
-        ask = {"empty": True, "nonce": None}
+        ask: dict[str, Any] = {"empty": True, "nonce": None}
         assert store.load(key, principal="bob", peer="192.0.2.7", **ask).verdict == "foreign"
         assert store.load(key, principal="alice", peer="192.0.2.8", **ask).verdict == "foreign"
         wrong = SessionKey(key.device, "x" * 22)
@@ -216,7 +216,8 @@ class TestDiscovery:
         assert (
             one(
                 sql,
-                "SELECT max(n) FROM (SELECT count(*) AS n FROM parameter_chunks, jsonb_object_keys(values) GROUP BY top, part)"
+                "SELECT max(n) FROM"
+                " (SELECT count(*) AS n FROM parameter_chunks, jsonb_object_keys(values) GROUP BY top, part)"
                 " AS counts",
             )
             < 500

@@ -12,17 +12,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg.types.json import Jsonb
 
-from agent.core.settings.schema import WebSettings
+from agent.cli.web import device_services
+from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.modem.ports import CommandRequest
 from agent.store.audit import AuditLog
 from agent.store.database import Database
 from agent.store.fleet import Fleet
 from agent.store.inbox import CommandInbox
-from agent.store.listen import MODEM_CHANGE, Listener
+from agent.store.listen import Listener
 from agent.store.rows import Role
 from agent.store.tokens import Tokens
 from agent.web.app import create_app
-from agent.web.events import EventHub
+from agent.web.events import CHANNELS, EventHub
 from agent.web.services import Services
 from tests.store.farm import HOST, make_wishes, rows, serial_of, slot_of
 
@@ -30,7 +31,7 @@ SETTINGS = WebSettings(threads=8, event_streams=2, command_timeout_seconds=5.0)
 MODEM = serial_of(1)
 
 
-def make_services(url: str, settings: WebSettings = SETTINGS) -> Services:
+def make_services(url: str, settings: WebSettings = SETTINGS, acs: AcsSettings | None = None) -> Services:
     """What `agent.cli` makes for the server."""
     database = Database(url, name="web-test")
     fleet = Fleet(database)
@@ -39,10 +40,11 @@ def make_services(url: str, settings: WebSettings = SETTINGS) -> Services:
         settings=settings,
         database=database,
         fleet=fleet,
+        acs=device_services(database, acs or AcsSettings()),
         tokens=Tokens(database),
         audit=AuditLog(database),
         events=events,
-        listener=Listener(url, (MODEM_CHANGE,), lambda _channel, _payload: events.wake(), events.resync),
+        listener=Listener(url, CHANNELS, events.hear, events.resync),
         machine_name="farm.example.org",
     )
 
@@ -63,8 +65,8 @@ def url(database_url: str, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def services(url: str) -> Iterator[Services]:
-    built = make_services(url)
+def services(url: str, tmp_path: Path) -> Iterator[Services]:
+    built = make_services(url, acs=AcsSettings(file_dir=tmp_path / "files", file_bytes_most=1024 * 1024))
     built.start()
     assert built.listener.wait_connected(10)
     yield built

@@ -13,11 +13,11 @@ from agent.core.clock import wall
 from agent.core.settings.schema import WebSettings
 from agent.store.rows import Role
 from agent.web.app import create_app
-from agent.web.endpoint import BODY_BYTES_MOST
+from agent.web.endpoint import BODY_BYTES_MOST, TASK_BYTES_MOST, Endpoint
+from agent.web.metrics import Metrics
+from agent.web.routes import make_endpoints
 from agent.web.services import Services
 from tests.web.conftest import MODEM, SETTINGS, Headers, make_services
-
-CHANGES = ("command", "restart", "enable", "disable")
 
 
 def endpoints_of(app: Flask) -> list[tuple[str, str]]:
@@ -31,16 +31,25 @@ def endpoints_of(app: Flask) -> list[tuple[str, str]]:
 
 def test_only_health_is_open(app: Flask, client: FlaskClient) -> None:
     table = endpoints_of(app)
-    assert len(table) == 2 * 10 + 1
+    assert len(table) == 2 * (10 + 34) + 1
     opened = {path for method, path in table if client.open(path, method=method).status_code != 401}
     assert opened == {"/api/health", "/api/v1/health"}
 
 
 def test_viewers_change_nothing(app: Flask, client: FlaskClient, viewer: Headers) -> None:
-    refused = [path for method, path in endpoints_of(app) if method == "POST"]
-    assert len(refused) == 2 * len(CHANGES)
-    for path in refused:
-        assert client.post(path, headers=viewer, json={}).status_code == 403
+    refused = [(method, path) for method, path in endpoints_of(app) if method != "GET"]
+    assert len(refused) == 2 * (4 + 19)
+    for method, path in refused:
+        assert client.open(path, method=method, headers=viewer, json={}).status_code == 403
+
+
+def test_what_takes_an_admin(services: Services) -> None:
+    def is_secret_or_destroys(endpoint: Endpoint) -> bool:
+        return endpoint.path.startswith("/credentials") or endpoint.name in ("deleteDevice", "deleteFile")
+
+    endpoints = make_endpoints(Metrics(services.fleet, services.events, services.acs.statistics), dict)
+    for endpoint in endpoints:
+        assert (endpoint.role is Role.ADMIN) == is_secret_or_destroys(endpoint), endpoint.name
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic dTpw", "Bearer lm_" + "A" * 43])
@@ -151,6 +160,11 @@ class TestErrors:
         assert form.status_code == 415
         large = client.post(path, headers=operator, json={"at": "A" * BODY_BYTES_MOST})
         assert (large.status_code, large.get_json()["error"]["code"]) == (413, "content_too_large")
+        tasks = f"/api/devices/{MODEM}/tasks"
+        large = client.post(tasks, headers=operator, json={"kind": "A" * TASK_BYTES_MOST})
+        assert (large.status_code, large.get_json()["error"]["code"]) == (413, "content_too_large")
+        middling = client.post(tasks, headers=operator, json={"kind": "reboot", "arguments": {"x": "A" * 99_000}})
+        assert middling.status_code == 404
         broken = client.post(path, headers=operator, data=b'{"at": ', content_type="application/json")
         assert (broken.status_code, broken.get_json()["error"]["code"]) == (400, "bad_request")
 

@@ -17,7 +17,9 @@ from agent.core.clock import wall
 from agent.store.rows import HostRow
 from agent.version import __version__
 from agent.web.app import create_app
+from agent.web.metrics import Metrics
 from agent.web.views_system import AGENT_SILENT_AFTER, judge
+from tests.store.cpes import add_device, begin_session, end_session, key_of, serial_number_of, tree, write_values
 from tests.store.farm import rows
 from tests.web.conftest import MODEM, Agent, Headers, make_services
 
@@ -116,6 +118,39 @@ class TestMetrics:
         missing = frozenset({("endpoint", "getModem"), ("method", "GET"), ("status", "404")})
         assert found["lastmile_api_requests_total", missing] == 1
 
+    def test_devices(self, client: FlaskClient, viewer: Headers, url: str) -> None:
+        first, second = add_device(url, 1), add_device(url, 2)
+        add_device(url, 3, state="held", age_seconds=1e6)
+        for device, outcome in ((first, "completed"), (second, "timeout")):
+            begin_session(url, device)
+            end_session(url, device, outcome)
+        rows(url, "UPDATE sessions SET started_at = ended_at - interval '2 s'")
+        begin_session(url, first, discovery=tree())
+        rows(url, "INSERT INTO tasks (device_id, kind, priority, expires_at) SELECT id, 'x', 1, now() FROM devices")
+        found = self.samples(client, viewer)
+
+        def value(name: str, **labels: str) -> float:
+            return found[f"lastmile_{name}", frozenset(labels.items())]
+
+        assert value("devices", state="accepted", online="true") == 2
+        assert value("devices", state="held", online="false") == 1
+        assert (value("cwmp_sessions"), value("cwmp_sessions_discovering")) == (1, 1)
+        assert (value("tasks", status="pending"), value("tasks", status="failed")) == (3, 0)
+        assert value("faults") == 0
+        assert value("cwmp_sessions_last_minute", outcome="completed") == 1
+        assert value("cwmp_sessions_last_minute", outcome="timeout") == 1
+        assert value("cwmp_sessions_last_minute", outcome="failed") == 0
+        assert value("cwmp_session_mean_duration_seconds") == pytest.approx(2, abs=0.01)
+
+    def test_without_the_database(self, url: str) -> None:
+        nowhere = make_services(url.partition("?")[0] + "?host=/nonexistent")
+        try:
+            text = Metrics(nowhere.fleet, nowhere.events, nowhere.acs.statistics).render().decode()
+        finally:
+            nowhere.database.close()
+        assert "lastmile_database_up 0.0" in text
+        assert "lastmile_devices" not in text
+
 
 class TestDescription:
     def document(self, client: FlaskClient, headers: Headers) -> dict[str, object]:
@@ -144,7 +179,33 @@ class TestDescription:
     def test_answers_are_as_described(self, client: FlaskClient, viewer: Headers, url: str) -> None:
         rows(url, "UPDATE modems SET status = 'online', rsrp_dbm = -90, wan_address = '10.0.0.7'")
         document = self.document(client, viewer)
+        device = add_device(url)
+        write_values(url, device, {"InternetGatewayDevice.A.B": "1"})
+        begin_session(url, device)
+        end_session(url, device)
+        begin_session(url, device, discovery=tree(), batch=1, batches=2)
+        key, _ = key_of(url, device)
+        rows(
+            url,
+            "INSERT INTO tasks (device_id, kind, priority, expires_at) VALUES (%s, 'reboot', 80, now())",
+            key,
+        )
+        rows(url, "INSERT INTO faults (device_id, channel, code, message) VALUES (%s, 'discovery', '9002', 'x')", key)
+        rows(url, "INSERT INTO files (name, kind, size, sha256) VALUES ('a.bin', '1', 1, %s)", "0" * 64)
         for path, described in (
+            ("/devices", "/devices"),
+            ("/devices?fields=device_id,online,last_inform", "/devices"),
+            (f"/devices/{device}", "/devices/{device_id}"),
+            (f"/devices/{device}/parameters", "/devices/{device_id}/parameters"),
+            (f"/devices/{device}/tags", "/devices/{device_id}/tags"),
+            (f"/devices/{device}/tasks", "/devices/{device_id}/tasks"),
+            ("/sessions", "/sessions"),
+            ("/sessions/stats", "/sessions/stats"),
+            (f"/sessions/{serial_number_of(1)}", "/sessions/{serial_number}"),
+            ("/stats", "/stats"),
+            ("/faults", "/faults"),
+            ("/files", "/files"),
+            ("/files/a.bin", "/files/{name}"),
             ("/modems", "/modems"),
             (f"/modems/{MODEM}", "/modems/{serial}"),
             (f"/modems/{MODEM}/logs", "/modems/{serial}/logs"),
@@ -154,7 +215,8 @@ class TestDescription:
             schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
             answer = client.get(f"/api{path}", headers=viewer).get_json()
             Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
-            error = client.get(f"/api{path}?nonsense=1", headers=viewer).get_json()
+            nonsense = f"/api{path}{'&' if '?' in path else '?'}nonsense=1"
+            error = client.get(nonsense, headers=viewer).get_json()
             reference = {"$ref": "#/components/schemas/Error", "components": document["components"]}
             Draft202012Validator(reference).validate(error)
 

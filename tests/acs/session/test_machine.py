@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,7 +217,7 @@ class TestTransfers:
         assert store.results == {}, "not done before TransferComplete says so"
         return store
 
-    def complete(self, store: FakeStore, **fields: str) -> soap.Message | None:
+    def complete(self, store: FakeStore, **fields: Any) -> soap.Message | None:
         state = new_session()
         message = soap.TransferComplete(**fields)
         step = receive(state, soap.Envelope(message=message, id="cpe-7"), store.context(state))
