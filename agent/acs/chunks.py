@@ -13,10 +13,11 @@ from agent.acs.paths import parent_of, top_of
 PART_WANTED = 200
 """Values in a part when a chunk is divided."""
 PART_MOST = 500
-"""A part with more values than this has its chunk divided anew."""
+"""A part with more values than this has its chunk divided anew, unless they are all in one object."""
+PARTS_MOST = 1000
 
 SAME_SECONDS = 60.0
-"""A value that comes so soon after its chunk was made is taken for as old: a discovery comes in batches."""
+"""A new value that comes so soon after its chunk was made is taken for as old: a discovery comes in batches."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,9 +85,10 @@ class _Merging:
 
     def __init__(self, chunks: Iterable[Chunk], at: float) -> None:
         self._at = at
-        self._groups: dict[str, list[Chunk]] = {}
-        for chunk in sorted(chunks, key=lambda chunk: chunk.key):
-            self._groups.setdefault(chunk.top, []).append(chunk)
+        known: dict[str, dict[int, Chunk]] = {}
+        for chunk in chunks:
+            known.setdefault(chunk.top, {})[chunk.part] = chunk
+        self._groups = {top: _whole(found, at) for top, found in sorted(known.items())}
         self._changed: dict[tuple[str, int], Chunk] = {}
         self._before = self._count()
 
@@ -105,14 +107,18 @@ class _Merging:
     def add(self, top: str, values: Mapping[str, str], expected: int) -> None:
         group = self._groups.get(top) or _empty(top, expected, self._at)
         self._groups[top] = group
+        grown: dict[int, Chunk] = {}
         for path, value in values.items():
             chunk = group[part_of(path, len(group))]
-            if chunk.values.get(path) != value:
+            known = chunk.values.get(path)
+            if known != value:
                 chunk.values[path] = value
-                if self._at - chunk.at > SAME_SECONDS:
+                if known is None:
+                    grown[chunk.part] = chunk
+                if known is not None or self._at - chunk.at > SAME_SECONDS:
                     chunk.times[path] = self._at
                 self._changed[chunk.key] = chunk
-        if any(len(chunk.values) > PART_MOST for chunk in group):
+        if len(group) < PARTS_MOST and any(_is_too_large(chunk) for chunk in grown.values()):
             # The keys of the old parts are all among those of the new ones.
             self._groups[top] = _divide(group)
             self._changed.update({chunk.key: chunk for chunk in self._groups[top]})
@@ -143,14 +149,25 @@ def counts_by_top(names: Iterable[str]) -> dict[str, int]:
 
 
 def _empty(top: str, count: int, at: float) -> list[Chunk]:
-    parts = max(1, -(-count // PART_WANTED))
+    parts = min(max(1, -(-count // PART_WANTED)), PARTS_MOST)
     return [Chunk(top=top, part=part, parts=parts, at=at) for part in range(parts)]
+
+
+def _whole(found: Mapping[int, Chunk], at: float) -> list[Chunk]:
+    """All parts of a chunk: those that nothing has fallen into yet are not stored."""
+    some = next(iter(found.values()))
+    return [found.get(part) or Chunk(top=some.top, part=part, parts=some.parts, at=at) for part in range(some.parts)]
+
+
+def _is_too_large(chunk: Chunk) -> bool:
+    """Whether it has too many values, and dividing could help: what is in one object stays together."""
+    return len(chunk.values) > PART_MOST and len({parent_of(path) for path in chunk.values}) > 1
 
 
 def _divide(group: list[Chunk]) -> list[Chunk]:
     """The same values in more parts. Parts are never made fewer."""
     count = sum(len(chunk.values) for chunk in group)
-    parts = max(len(group) + 1, -(-count // PART_WANTED))
+    parts = min(max(len(group) + 1, -(-count // PART_WANTED)), PARTS_MOST)
     oldest = min(chunk.at for chunk in group)
     divided = [Chunk(top=group[0].top, part=part, parts=parts, at=oldest) for part in range(parts)]
     for old in group:

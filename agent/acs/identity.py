@@ -10,9 +10,11 @@ from urllib.parse import unquote
 from agent.core.errors import ProtocolError
 
 OUI_MOST, PRODUCT_CLASS_MOST, SERIAL_NUMBER_MOST, MANUFACTURER_MOST = 6, 64, 64, 64
+DEVICE_ID_MOST = 1000
+"""A character of another script becomes up to twelve; the database takes no longer id."""
 _PLAIN = re.compile(r"[A-Za-z0-9_]*")
 _OUI = re.compile(r"[0-9A-Za-z]{1,6}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +48,15 @@ class DeviceIdentity:
             raise ProtocolError("the DeviceId has no OUI of up to six letters and digits", parts["OUI"][0])
         if not parts["SerialNumber"][0]:
             raise ProtocolError("the DeviceId has no SerialNumber")
-        return cls(
+        identity = cls(
             oui=parts["OUI"][0],
             product_class=parts["ProductClass"][0],
             serial_number=parts["SerialNumber"][0],
             manufacturer=parts["Manufacturer"][0],
         )
+        if len(identity.device_id) > DEVICE_ID_MOST:
+            raise ProtocolError("the DeviceId is too long when written as a device id", identity.serial_number)
+        return identity
 
     @property
     def device_id(self) -> str:
@@ -66,9 +71,9 @@ class DeviceIdentity:
 def parts_of(device_id: str) -> tuple[str, str, str]:
     """OUI, product class and serial number of a device id; raises ProtocolError when it is none."""
     match [unquote(part) for part in device_id.split("-")]:
-        case [oui, product_class, serial_number]:
+        case [oui, product_class, serial_number] if oui and product_class and serial_number:
             return oui, product_class, serial_number
-        case [oui, serial_number]:
+        case [oui, serial_number] if oui and serial_number:
             return oui, "", serial_number
     raise ProtocolError("not a device id (OUI-ProductClass-SerialNumber)", device_id)
 

@@ -7,9 +7,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from agent.acs.paths import is_object, is_valid
+from agent.acs.soap.escape import escape
 from agent.core.errors import ProtocolError
 
 NAMES_MOST = 5000
@@ -35,6 +45,15 @@ class TaskStatus(StrEnum):
 
 class _Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _sendable(text: str) -> str:
+    escape(text)
+    return text
+
+
+Text = Annotated[str, AfterValidator(_sendable)]
+"""What can be written in XML."""
 
 
 def _parameter(path: str) -> str:
@@ -80,7 +99,7 @@ class Value(_Arguments):
     """A value to set; without a type that of the data model is taken."""
 
     name: str
-    value: str = Field(max_length=VALUE_MOST)
+    value: Text = Field(max_length=VALUE_MOST)
     type: (
         Literal["string", "int", "unsignedInt", "boolean", "dateTime", "base64", "long", "unsignedLong", "hexBinary"]
         | None
@@ -103,7 +122,7 @@ class SetParameterValues(_Arguments):
 
     kind: Literal["setParameterValues"] = "setParameterValues"
     values: tuple[Value, ...] = Field(min_length=1, max_length=NAMES_MOST)
-    parameter_key: str = Field(default="", max_length=32)
+    parameter_key: Text = Field(default="", max_length=32)
 
     @field_validator("values")
     @classmethod
@@ -119,7 +138,7 @@ class AddObject(_Arguments):
 
     kind: Literal["addObject"] = "addObject"
     path: str
-    parameter_key: str = Field(default="", max_length=32)
+    parameter_key: Text = Field(default="", max_length=32)
 
     _path = field_validator("path")(_object)
 
@@ -129,17 +148,17 @@ class DeleteObject(_Arguments):
 
     kind: Literal["deleteObject"] = "deleteObject"
     path: str
-    parameter_key: str = Field(default="", max_length=32)
+    parameter_key: Text = Field(default="", max_length=32)
 
     _path = field_validator("path")(_object)
 
 
 class _Transfer(_Arguments):
-    file: str = Field(default="", max_length=200)
+    file: Text = Field(default="", max_length=200)
     """Name of a stored file, or else `url`."""
-    url: str = Field(default="", max_length=256)
-    username: str = Field(default="", max_length=256)
-    password: str = Field(default="", max_length=256)
+    url: Text = Field(default="", max_length=256)
+    username: Text = Field(default="", max_length=256)
+    password: Text = Field(default="", max_length=256)
     delay_seconds: int = Field(default=0, ge=0, le=DELAY_MOST)
 
 
@@ -147,11 +166,11 @@ class Download(_Transfer):
     """Have the device fetch a file and use it."""
 
     kind: Literal["download"] = "download"
-    file_type: str = Field(default="1 Firmware Upgrade Image", min_length=1, max_length=64)
+    file_type: Text = Field(default="1 Firmware Upgrade Image", min_length=1, max_length=64)
     file_size: int = Field(default=0, ge=0)
-    target_file_name: str = Field(default="", max_length=256)
-    success_url: str = Field(default="", max_length=256)
-    failure_url: str = Field(default="", max_length=256)
+    target_file_name: Text = Field(default="", max_length=256)
+    success_url: Text = Field(default="", max_length=256)
+    failure_url: Text = Field(default="", max_length=256)
 
     @model_validator(mode="after")
     def _file_or_url(self) -> Download:
@@ -164,7 +183,7 @@ class Upload(_Transfer):
     """Have the device send a file: its configuration or its log. Without a url it comes to this server."""
 
     kind: Literal["upload"] = "upload"
-    file_type: str = Field(default="1 Vendor Configuration File", min_length=1, max_length=64)
+    file_type: Text = Field(default="1 Vendor Configuration File", min_length=1, max_length=64)
 
 
 class Reboot(_Arguments):
@@ -191,7 +210,7 @@ class Attribute(_Arguments):
 
     name: str
     notification: Literal[0, 1, 2, 3, 4, 5, 6] | None = None
-    access_list: tuple[str, ...] | None = None
+    access_list: tuple[Text, ...] | None = None
 
     @field_validator("name")
     @classmethod

@@ -13,8 +13,9 @@ import click
 from agent.cli.context import load_settings
 
 if TYPE_CHECKING:
-    from agent.core.settings.schema import Settings, WebSettings
-    from agent.web.services import Services
+    from agent.core.settings.schema import AcsSettings, Settings, WebSettings
+    from agent.store.database import Database
+    from agent.web.services import DeviceServices, Services
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,9 @@ def build_services(settings: Settings) -> Services:
     from agent.store.audit import AuditLog
     from agent.store.database import Database
     from agent.store.fleet import Fleet
-    from agent.store.listen import MODEM_CHANGE, Listener
+    from agent.store.listen import Listener
     from agent.store.tokens import Tokens
-    from agent.web.events import EventHub
+    from agent.web.events import CHANNELS, EventHub
     from agent.web.services import Services
 
     url = settings.database.url.get_secret_value()
@@ -85,8 +86,8 @@ def build_services(settings: Settings) -> Services:
     events = EventHub(fleet, streams_most=settings.web.event_streams)
     listener = Listener(
         url,
-        [MODEM_CHANGE],
-        lambda _channel, _payload: events.wake(),
+        CHANNELS,
+        events.hear,
         events.resync,
         timeout_seconds=timeout_seconds,
         name="lastmile web listen",
@@ -95,9 +96,41 @@ def build_services(settings: Settings) -> Services:
         settings=settings.web,
         database=database,
         fleet=fleet,
+        acs=device_services(database, settings.acs),
         tokens=Tokens(database),
         audit=AuditLog(database),
         events=events,
         listener=listener,
         machine_name=socket.gethostname(),
+    )
+
+
+def device_services(database: Database, settings: AcsSettings) -> DeviceServices:
+    """The store of devices that talk TR-069; nothing connects before it is used."""
+    from agent.store.acs_statistics import AcsStatistics
+    from agent.store.connection_requests import ConnectionRequests
+    from agent.store.credentials import Credentials
+    from agent.store.device_parameters import DeviceParameters
+    from agent.store.device_waiters import make_waiters
+    from agent.store.devices import Devices
+    from agent.store.faults import Faults
+    from agent.store.file_shelf import FileShelf
+    from agent.store.files import Files
+    from agent.store.session_history import SessionHistory
+    from agent.store.tasks import Tasks
+    from agent.web.services import DeviceServices
+
+    waiters = make_waiters(database)
+    return DeviceServices(
+        settings=settings,
+        waiters=waiters,
+        devices=Devices(database),
+        parameters=DeviceParameters(database),
+        tasks=Tasks(database, waiters),
+        requests=ConnectionRequests(database, waiters),
+        sessions=SessionHistory(database),
+        faults=Faults(database),
+        files=Files(database, FileShelf(settings.file_dir), bytes_most=settings.file_bytes_most),
+        credentials=Credentials(database, settings.realm),
+        statistics=AcsStatistics(database),
     )

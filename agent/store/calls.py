@@ -26,7 +26,8 @@ class Call:
 
 
 class Calls:
-    """All methods raise TransientError when PostgreSQL cannot be reached in time."""
+    """All methods raise TransientError when PostgreSQL cannot be reached in time. What is said of a call that another
+    worker has taken over is not heard."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,7 +51,8 @@ class Calls:
         self._run("call_failed", call, reason)
 
     def give_up_unanswered(self, attempts: int) -> int:
-        """Ask again, or fail after so many attempts, where the session did not come in time; how many there were."""
+        """Ask again, or fail after so many attempts, where the session did not come in time, and fail where the worker
+        of the last attempt has died; how many there were."""
         return self._database.execute(self._sql["claim_unanswered"], {"attempts": attempts})
 
     def seconds_to_next(self) -> float | None:
@@ -58,4 +60,5 @@ class Calls:
         return self._database.fetch_one(self._sql["seconds_to_next_call"], {}, scalar_row)
 
     def _run(self, name: str, call: Call, reason: str, **parameters: float) -> None:
-        self._database.execute(self._sql[name], {"id": call.id, "reason": clean_text(reason)[:500], **parameters})
+        of_call = {"id": call.id, "attempts": call.attempts, "reason": clean_text(reason)[:500]}
+        self._database.execute(self._sql[name], {**of_call, **parameters})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +14,7 @@ from agent.core.errors import ConfigError, DeadlineExceeded, TransientError
 from agent.modem.model import ModemState
 from agent.store.database import Database, first_line
 from agent.store.documents import clean_text, render_object, show_object
-from agent.store.listen import MODEM_COMMAND_DONE, Listener
+from agent.store.listen import MODEM_COMMAND_DONE
 from agent.store.rows import (
     AddressRow,
     AgentRow,
@@ -29,9 +27,8 @@ from agent.store.rows import (
     SampleRow,
 )
 from agent.store.statements import statements
+from agent.store.waiting import RESYNC_SECONDS, Waiters
 
-RESYNC_SECONDS = 5.0
-"""How often a waiter looks by itself: a notification is only a hint."""
 LIMIT_MOST = 10_000
 
 
@@ -41,7 +38,7 @@ class Fleet:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = statements("fleet")
-        self._done = _DoneCommands(database)
+        self._done = Waiters(database, {MODEM_COMMAND_DONE: str}, name="commands")
 
     def close(self) -> None:
         """Stop waiting for commands; the database stays open."""
@@ -128,7 +125,7 @@ class Fleet:
 
         A row that no agent has claimed by then is cancelled: its state is `expired`. One that an agent still works on
         is returned as `running`. Raises ConfigError when there is no such row."""
-        with self._done.waiting_for(command_id) as done:
+        with self._done.waiting_for((MODEM_COMMAND_DONE, str(command_id))) as done:
             while True:
                 row = self._fetch_patiently(command_id, deadline)
                 if row.state.finished:
@@ -157,62 +154,6 @@ class Fleet:
         if row is None:
             raise DeadlineExceeded(f"command {command_id} is gone")
         return row
-
-
-class _DoneCommands:
-    """Wakes those who wait for commands: one listening connection for all of them, made when first needed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._waiting: dict[str, list[threading.Event]] = {}
-        self._listener: Listener | None = None
-        self._closed = False
-
-    @contextmanager
-    def waiting_for(self, command_id: int) -> Iterator[threading.Event]:
-        """An event that is set whenever the command may have finished."""
-        event, key = threading.Event(), str(command_id)
-        with self._lock:
-            self._waiting.setdefault(key, []).append(event)
-            if self._listener is None and not self._closed:
-                self._listener = self._make_listener()
-                self._listener.start()
-        try:
-            yield event
-        finally:
-            with self._lock:
-                self._waiting[key].remove(event)
-                if not self._waiting[key]:
-                    del self._waiting[key]
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.stop()
-
-    def _make_listener(self) -> Listener:
-        return Listener(
-            self._database.url,
-            (MODEM_COMMAND_DONE,),
-            self._wake_one,
-            self._wake_all,
-            timeout_seconds=self._database.timeout_seconds,
-            name=f"{self._database.name}-commands",
-        )
-
-    def _wake_one(self, _channel: str, payload: str) -> None:
-        with self._lock:
-            for event in self._waiting.get(payload, ()):
-                event.set()
-
-    def _wake_all(self) -> None:
-        with self._lock:
-            for events in self._waiting.values():
-                for event in events:
-                    event.set()
 
 
 def _id(number: int) -> int:

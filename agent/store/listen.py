@@ -24,6 +24,14 @@ MODEM_COMMAND = "modem_command"
 """Payload: name of the host that has a new row in `modem_commands`."""
 MODEM_COMMAND_DONE = "modem_command_done"
 """Payload: id of the row that has finished."""
+DEVICE_CHANGE = "device_change"
+"""Payload: JSON {device, kind, event}; `event`: id in `events`."""
+TASK_CHANGE = "task_change"
+"""Payload: JSON {task, device, status}."""
+CONNECTION_REQUEST = "connection_request"
+"""Payload: JSON {id, state} of a row in `connection_requests`."""
+SESSION_PROGRESS = "session_progress"
+"""Payload: JSON {device, batch, batches, parameters, total}: how far the reading of a tree has come. In no table."""
 
 
 class Listener:

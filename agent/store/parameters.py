@@ -15,11 +15,14 @@ from psycopg.rows import dict_row, scalar_row, tuple_row
 
 from agent.acs.chunks import Chunk, merge
 from agent.acs.paths import is_valid, template_of, top_of
+from agent.core.clock import Deadline
 from agent.store.statements import statements
 
 MODELS_MOST = 64
 VALUE_MOST = 64 * 1024
 """Characters of a value that are kept."""
+LOOK_AGAIN_SECONDS = 60.0
+"""How long after it wrote to a model a process reads it anew; longer than any transaction lasts."""
 
 Traits = tuple[str | None, bool | None]
 """Type (without prefix) and writability, each None while unknown."""
@@ -30,12 +33,18 @@ class _Model:
     """What is known of one model's parameters, by path with {i} for instance numbers."""
 
     traits: dict[str, Traits] = field(default_factory=dict)
+    look_again: Deadline | None = None
+    """What was written is taken for known at once; whether its transaction was committed is seen then."""
+
+    @property
+    def is_sure(self) -> bool:
+        return self.look_again is None or not self.look_again.passed
 
 
 class ModelMemory:
     """The data models of devices, as this process has seen them; shared by its threads.
 
-    Entries are only ever added or completed, so an old memory asks the database once more, and is right again."""
+    Entries are only ever added or completed, so an old memory writes what is there already, and is right again."""
 
     def __init__(self) -> None:
         self._sql = statements("parameters")
@@ -66,7 +75,7 @@ class ModelMemory:
 
     def _known(self, connection: psycopg.Connection[Any], model: int) -> _Model:
         with self._lock:
-            if model in self._models:
+            if model in self._models and self._models[model].is_sure:
                 self._models.move_to_end(model)
                 return self._models[model]
         fresh = _Model()
@@ -86,10 +95,9 @@ class ModelMemory:
         tops = sorted(by_top)  # in one order, so that two workers do not wait for each other
         parameters = {"model": model, "tops": tops, "entries": [_json(by_top[top]) for top in tops]}
         connection.execute(self._sql["save_model"], parameters)
-        # Kept although the transaction may fail: then it is written with the next device of the model that has more to
-        # tell, and until then this process knows what others do not.
         with self._lock:
             known.traits.update(news)
+            known.look_again = Deadline.after(LOOK_AGAIN_SECONDS)
 
 
 class ParameterWriter:
@@ -206,10 +214,9 @@ class ParameterWriter:
     ) -> list[Chunk]:
         tops = {top_of(path) for path in values}
         tops.update(top_of(path) for path in gone)
-        whole = [path for path in gone if path.endswith(".") and path.count(".") < 2]
-        name, parameters = "fetch_chunks", {"device": device, "tops": sorted(tops)}
-        if whole:  # below the root: any top may be concerned
-            name, parameters = "fetch_all_chunks", {"device": device, "pattern": f"{whole[0]}%", "prefix": ""}
+        roots = [path for path in gone if path.endswith(".") and path.count(".") < 2]
+        parameters = {"device": device, "tops": sorted(tops), "roots": roots}
+        name = "fetch_chunks_below" if roots else "fetch_chunks"
         with connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(self._sql[name], parameters).fetchall()
         return [Chunk(**{**row, "times": row["times"] or {}}) for row in rows]

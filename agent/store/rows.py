@@ -114,11 +114,14 @@ class EventRow:
     id: int
     at: datetime
     kind: str
-    """modem_added, modem_changed or modem_removed"""
+    """modem_added, modem_changed or modem_removed; of a device: device_added, task_completed, discovery_finished, …"""
     serial: str | None
+    """The modem; None for a device."""
     host: str | None
     payload: dict[str, Any]
-    """`status`, and for modem_changed `changes`: {column: {"old": …, "new": …}}."""
+    """Of a modem: `status`, and for modem_changed `changes`: {column: {"old": …, "new": …}}."""
+    device_id: str | None = None
+    """The device; None for a modem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,5 +50,6 @@ class TransferStore:
     def add_upload(self, transfer: Transfer, *, name: str, size: int, sha256: str) -> None:
         """Register what a device has sent, and name it in its task's result; the same name again replaces it."""
         upload = {"task": transfer.task, "name": name, "size": size, "sha256": sha256, "created_by": transfer.device_id}
-        self._database.execute(self._sql["add_upload"], upload)
-        self._database.execute(self._sql["note_upload"], {"task": transfer.task, "name": name, "size": size})
+        with self._database.transaction() as connection:
+            connection.execute(self._sql["add_upload"], upload)
+            connection.execute(self._sql["note_upload"], {"task": transfer.task, "name": name, "size": size})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterator
 from functools import cache
 from http import HTTPStatus
 from time import monotonic
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from agent.web import openapi
-from agent.web.endpoint import BODY_BYTES_MOST, Body, Call, Endpoint, NoBody, Query
+from agent.web.endpoint import BODY_BYTES_MOST, Answer, Call, Endpoint, NoBody, Query, Upload
 from agent.web.errors import ApiError, handle_errors
 from agent.web.metrics import Metrics
 from agent.web.routes import make_endpoints
@@ -23,6 +25,8 @@ from agent.web.services import Services
 logger = logging.getLogger(__name__)
 
 PREFIXES = ("/api", "/api/v1")
+CHUNK_BYTES = 256 * 1024
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
 def create_app(services: Services) -> Flask:
@@ -33,7 +37,7 @@ def create_app(services: Services) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    metrics = Metrics(services.fleet, services.events)
+    metrics = Metrics(services.fleet, services.events, services.acs.statistics)
     handle_errors(app)
     _account(app, metrics)
     settings = services.settings
@@ -45,7 +49,7 @@ def create_app(services: Services) -> Flask:
 
 
 def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -> None:
-    def answer(serial: str = "") -> Response:
+    def answer(**path: str) -> Response:
         principal = authorize(services.tokens, endpoint.role) if endpoint.role is not None else None
         if principal is not None:
             g.principal = principal.name
@@ -53,15 +57,16 @@ def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -
             services=services,
             metrics=metrics,
             principal=principal,
-            serial=serial,
+            path=path,
             query=_parse_query(endpoint.query),
-            body=_parse_body(endpoint.body),
+            body=_parse_body(endpoint),
+            upload=_accept_upload(services.acs.files.bytes_most) if endpoint.takes_bytes else None,
             head=request.method == "HEAD",
             last_event_id=request.headers.get("Last-Event-ID"),
         )
         return _encode(endpoint.view(call))
 
-    path = endpoint.path.replace("{serial}", "<serial>")
+    path = re.sub(r"\{(\w+)\}", r"<\1>", endpoint.path)
     for prefix in ("",) if endpoint.at_root else PREFIXES:
         # Flask wants one name per rule; metrics and logs want one name for both.
         app.add_url_rule(
@@ -87,11 +92,13 @@ def _parse_query(model: type[Query]) -> Query:
         raise _invalid(error, "the query is not valid") from error
 
 
-def _parse_body(model: type[Body] | None) -> Body:
+def _parse_body(endpoint: Endpoint) -> BaseModel:
+    model = endpoint.body
     if model is None:
         return NoBody()
+    request.max_content_length = endpoint.body_bytes_most + 1
     data = request.get_data()
-    if len(data) > BODY_BYTES_MOST:
+    if len(data) > endpoint.body_bytes_most:
         raise RequestEntityTooLarge
     if data and not request.is_json:
         message = "send JSON, and say so: Content-Type: application/json"
@@ -100,6 +107,29 @@ def _parse_body(model: type[Body] | None) -> Body:
         return model.model_validate_json(data or b"{}", strict=True)
     except ValidationError as error:
         raise _invalid(error, "the body is not valid") from error
+
+
+def _accept_upload(bytes_most: int) -> Upload:
+    """The body as chunks. Its length must be told: else a body that was cut off would pass for a whole one."""
+    length = request.content_length
+    if length is None:
+        message = "say how long the file is: Content-Length"
+        raise ApiError(HTTPStatus.LENGTH_REQUIRED, "length_required", message)
+    if length > bytes_most:
+        message = f"a file may have {bytes_most} bytes (acs.file_bytes_most)"
+        raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "content_too_large", message)
+    request.max_content_length = bytes_most + 1
+    return Upload(chunks=_chunks(length))
+
+
+def _chunks(length: int) -> Iterator[bytes]:
+    left = length
+    while left:
+        chunk = request.stream.read(min(left, CHUNK_BYTES))
+        if not chunk:
+            raise ApiError(HTTPStatus.BAD_REQUEST, "upload_incomplete", "the upload ended before the file did")
+        left -= len(chunk)
+        yield chunk
 
 
 def _invalid(error: ValidationError, message: str) -> ApiError:
@@ -114,9 +144,12 @@ def _invalid(error: ValidationError, message: str) -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, "bad_request", message, details={"problems": problems})
 
 
-def _encode(answer: BaseModel | Response) -> Response:
-    if isinstance(answer, Response):
-        return answer
+def _encode(answer: BaseModel | Answer | Response) -> Response:
+    match answer:
+        case Response():
+            return answer
+        case Answer(content=content, status=status):
+            return Response(content.model_dump_json(), status=status, mimetype="application/json")
     return Response(answer.model_dump_json(), mimetype="application/json")
 
 
@@ -131,7 +164,7 @@ def _account(app: Flask, metrics: Metrics) -> None:
     def end(response: Response) -> Response:
         seconds = monotonic() - g.get("begun", monotonic())
         name = (request.endpoint or "none").partition(".")[0]
-        method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
+        method = request.method if request.method in _METHODS else "other"
         metrics.count_request(name, method, response.status_code, seconds)
         logger.info(
             "request",

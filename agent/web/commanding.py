@@ -17,10 +17,10 @@ from agent.web.errors import ApiError
 from agent.web.schemas import CommandResult
 from agent.web.security import require
 from agent.web.services import Services
+from agent.web.waiting import BUSY_RETRY_SECONDS, waiting_place
 
 logger = logging.getLogger(__name__)
 
-BUSY_RETRY_SECONDS = 2
 STATUS_OF_CODE = {
     "bad_request": HTTPStatus.BAD_REQUEST,
     "modem_refused": HTTPStatus.BAD_GATEWAY,
@@ -64,13 +64,8 @@ def carry_out(services: Services, order: Order, serial: str, principal: Principa
     failed."""
     most = services.settings.command_timeout_seconds
     timeout_seconds = min(order.timeout_seconds or most, most)
-    if not services.command_slots.acquire(blocking=False):
-        message = "too many commands wait for their results already"
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", message, headers=_retry())
-    try:
+    with waiting_place(services):
         row = _submit_and_wait(services, order, serial, principal, timeout_seconds)
-    finally:
-        services.command_slots.release()
     if row.state is CommandState.DONE:
         return CommandResult.model_validate(row)
     raise _failure(row)

@@ -3,7 +3,7 @@ read this."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,8 @@ from agent.web.metrics import Metrics
 from agent.web.services import Services
 
 BODY_BYTES_MOST = 16 * 1024
+TASK_BYTES_MOST = 2 * 1024 * 1024
+"""Of a body that becomes a task; what is stored of it may have half of that."""
 
 
 class Query(BaseModel):
@@ -34,8 +36,24 @@ class NoBody(Body):
     """Nothing: the body may be left out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A body of bytes that is taken in while it comes."""
+
+    chunks: Iterable[bytes]
+    """Raises ApiError when the client goes away before the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A success that is not 200."""
+
+    content: BaseModel
+    status: HTTPStatus
+
+
 Query_co = TypeVar("Query_co", bound=Query, covariant=True)
-Body_co = TypeVar("Body_co", bound=Body, covariant=True)
+Body_co = TypeVar("Body_co", bound=BaseModel, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +64,27 @@ class Call(Generic[Query_co, Body_co]):
     metrics: Metrics
     principal: Principal | None
     """None only where no token is asked for."""
-    serial: str
-    """From the path; empty where the path has none."""
+    path: Mapping[str, str]
+    """What stands in the path for the names in braces."""
     query: Query_co
     body: Body_co
     head: bool
     """Whether only the headers are wanted."""
     last_event_id: str | None = None
+    upload: Upload | None = None
+    """Only where the endpoint takes bytes."""
+
+    @property
+    def caller(self) -> Principal:
+        """Who asks; only for endpoints that ask for a role."""
+        if self.principal is None:
+            raise TypeError("a change without a principal: the endpoint must ask for a role")
+        return self.principal
+
+    def number(self, name: str) -> int:
+        """A number from the path; 0, which is no row's id, when it is none."""
+        text = self.path[name]
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +94,21 @@ class Endpoint:
     name: str
     method: str
     path: str
-    """Below /api and /api/v1, or from the root when `at_root`; `{serial}` stands for a modem's serial."""
-    view: Callable[[Call[Any, Any]], BaseModel | Response]
+    """Below /api and /api/v1, or from the root when `at_root`; names in braces stand for what differs."""
+    view: Callable[[Call[Any, Any]], BaseModel | Answer | Response]
     role: Role | None
     """The least role that may call it; None: open to everybody."""
     summary: str
     description: str = ""
     query: type[Query] = Query
-    body: type[Body] | None = None
+    body: type[BaseModel] | None = None
+    body_bytes_most: int = BODY_BYTES_MOST
+    takes_bytes: bool = False
+    """The body is a file, and is not read before the view does; its size is acs.file_bytes_most at most."""
     answer: type[BaseModel] | None = None
     """The model of the JSON answer; None when it is of another media type."""
     media_type: str = "application/json"
+    successes: tuple[HTTPStatus, ...] = (HTTPStatus.OK,)
     errors: tuple[HTTPStatus, ...] = ()
     """Failures of its own, besides those that every endpoint shares."""
     at_root: bool = False

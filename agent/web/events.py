@@ -1,6 +1,7 @@
 """Live events for many readers: a hub that is woken by notifications, and bounded queues that never lose one.
 
 A reader that cannot keep up is not cut off: its queue is emptied and it reads what it missed from the table.
+Progress is in no table: of each device a reader gets what is true when it looks, and misses what has been overtaken.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from agent.core.clock import BackOff, Deadline
-from agent.core.errors import AgentError, TransientError
+from agent.core.clock import BackOff, Deadline, now
+from agent.core.errors import AgentError, ProtocolError, TransientError
+from agent.store.documents import read_object
+from agent.store.listen import DEVICE_CHANGE, MODEM_CHANGE, SESSION_PROGRESS
 from agent.store.rows import EventRow
 
 logger = logging.getLogger(__name__)
 
+CHANNELS = (MODEM_CHANGE, DEVICE_CHANGE, SESSION_PROGRESS)
+"""What a hub wants to hear of."""
 PAGE = 500
 QUEUE_MOST = 256
 RESYNC_SECONDS = 15.0
+PROGRESS_SECONDS = 0.25
+"""Between two times that a reader gets progress."""
 SETTLE_SECONDS = 0.02
 """Notifications that come together are answered by one query."""
 
@@ -43,26 +50,42 @@ class StreamEnded(Exception):
 class Subscription:
     """One reader's place in the sequence of events. `receive` is for one thread; the rest is the hub's."""
 
-    def __init__(self, source: EventSource, position: int, serial: str | None, queue_most: int) -> None:
+    def __init__(
+        self, source: EventSource, position: int, serial: str | None, device: str | None, queue_most: int
+    ) -> None:
         self.position = position
         """Id of the last event that was given out or passed over."""
         self._source = source
         self._serial = serial
+        self._device = device
         self._queue_most = queue_most
         self._queue: deque[EventRow] = deque()
+        self._progress: dict[str, dict[str, Any]] = {}
+        self._progress_due = now()
         self._condition = threading.Condition()
         self._behind = True
         self._ended = False
 
     def receive(self, deadline: Deadline) -> tuple[EventRow, ...]:
-        """Events after the last ones, in order; empty when `deadline` passed first. Raises StreamEnded."""
+        """Events after the last ones, in order; empty when `deadline` passed first, or there is progress to take.
+
+        Raises StreamEnded."""
         while True:
             rows = self._take(deadline)
             wanted = tuple(row for row in rows if row.id > self.position and self._wants(row))
             if rows:
                 self.position = max(self.position, rows[-1].id)
-            if wanted or deadline.passed:
+            if wanted or deadline.passed or (self._progress and self._progress_due <= now()):
                 return wanted
+
+    def take_progress(self) -> tuple[dict[str, Any], ...]:
+        """How far the discoveries under way have come, those that have moved since the last call."""
+        with self._condition:
+            taken = tuple(self._progress.values())
+            self._progress.clear()
+            if taken:
+                self._progress_due = now() + PROGRESS_SECONDS
+        return taken
 
     def offer(self, rows: Sequence[EventRow]) -> None:
         """Queue new events; when there are too many, have the reader fetch them instead."""
@@ -72,6 +95,15 @@ class Subscription:
             else:
                 self._queue.extend(rows)
             self._condition.notify_all()
+
+    def offer_progress(self, device: str, progress: dict[str, Any]) -> None:
+        """Keep what was heard of a device last."""
+        if self._serial is not None or self._device not in (None, device):
+            return
+        with self._condition:
+            if device in self._progress or len(self._progress) < self._queue_most:
+                self._progress[device] = progress
+                self._condition.notify_all()
 
     def refetch(self) -> None:
         """Have the reader look in the table."""
@@ -86,15 +118,23 @@ class Subscription:
             self._condition.notify_all()
 
     def _wants(self, row: EventRow) -> bool:
-        return self._serial is None or row.serial == self._serial
+        return (self._serial is None or row.serial == self._serial) and self._device in (None, row.device_id)
 
     def _fall_behind(self) -> None:
         self._queue.clear()
         self._behind = True
 
+    def _wait(self, deadline: Deadline) -> None:
+        """Wait for something to give out; called, and returns, with the condition's lock."""
+        while not (self._ended or self._behind or self._queue or deadline.passed):
+            until = min(deadline.at, self._progress_due) if self._progress else deadline.at
+            if until <= now():
+                return
+            self._condition.wait(until - now())
+
     def _take(self, deadline: Deadline) -> Sequence[EventRow]:
         with self._condition:
-            self._condition.wait_for(lambda: self._ended or self._behind or self._queue, deadline.remaining_seconds)
+            self._wait(deadline)
             if self._ended:
                 raise StreamEnded
             if not self._behind:
@@ -161,20 +201,33 @@ class EventHub:
         """There may be new events. Never blocks."""
         self._wake.set()
 
+    def hear(self, channel: str, payload: str) -> None:
+        """Take a notification of one of CHANNELS. Never blocks."""
+        if channel != SESSION_PROGRESS:
+            self.wake()
+            return
+        try:
+            progress = read_object(payload)
+        except ProtocolError as error:
+            logger.debug("a notification is passed over", extra={"ERROR": str(error)})
+            return
+        for subscription in self._readers():
+            subscription.offer_progress(str(progress.get("device", "")), progress)
+
     def resync(self) -> None:
         """Notifications may have been missed, and the table may be another one: start from what it says now."""
         self._distrust.set()
         self._wake.set()
 
-    def subscribe(self, after: int | None, serial: str | None) -> Subscription:
-        """Open a stream of the events after id `after` (None: from now on), of one modem or of all.
+    def subscribe(self, after: int | None, serial: str | None, device: str | None = None) -> Subscription:
+        """Open a stream of the events after id `after` (None: from now on), of one modem, of one device or of all.
 
         Raises StreamsExhausted, StreamEnded (the hub is closed), or TransientError (no table to read)."""
         with self._lock:
             self._refuse_when_full()
         latest = self._source.latest_event_id()
         position = latest if after is None else min(after, latest)
-        subscription = Subscription(self._source, position, serial, self._queue_most)
+        subscription = Subscription(self._source, position, serial, device, self._queue_most)
         with self._lock:
             self._refuse_when_full()
             self._subscriptions.add(subscription)

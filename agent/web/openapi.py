@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,11 +13,13 @@ from pydantic.json_schema import models_json_schema
 from agent.version import __version__
 from agent.web.endpoint import Endpoint
 from agent.web.schemas import Error, Event
+from agent.web.schemas_devices import TAG_PATTERN
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = (
-    "LTE modems as proxies. Every path below is served under /api/v1 and /api. All but /health take a bearer "
-    "token (`lastmile token create`); roles: viewer < operator < admin. Every failure is an Error."
+    "LTE modems as proxies, and devices that talk TR-069. Every path below is served under /api/v1 and /api. All but "
+    "/health take a bearer token (`lastmile token create`); roles: viewer < operator < admin. Every failure is an "
+    "Error."
 )
 _COMMON_ERRORS = (
     HTTPStatus.BAD_REQUEST,
@@ -25,6 +28,24 @@ _COMMON_ERRORS = (
 )
 _TOKEN_ERRORS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _BODY_ERRORS = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_UPLOAD_ERRORS = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.LENGTH_REQUIRED)
+_PATH_NAME = re.compile(r"\{(\w+)\}")
+_PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "serial": (
+        "The modem's serial: its IMEI, or what stands in for it.",
+        {"type": "string", "minLength": 3, "maxLength": 64},
+    ),
+    "device_id": (
+        "The device's id, percent-encoded as every path segment: a `%` of the id becomes `%25`.",
+        {"type": "string", "minLength": 3, "maxLength": 1000},
+    ),
+    "serial_number": ("A device's serial number.", {"type": "string", "minLength": 1, "maxLength": 64}),
+    "task_id": ("The task's id.", {"type": "integer", "minimum": 1}),
+    "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
+    "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
+    "name": ("The file's name.", {"type": "string", "minLength": 1}),
+    "username": ("The CPE's user name.", {"type": "string", "minLength": 1, "maxLength": 256}),
+}
 
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
@@ -81,9 +102,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.body is not None:
         schema = {"$ref": _REF.format(model=endpoint.body.__name__)}
         operation["requestBody"] = {
-            "required": "oneOf" in endpoint.body.model_json_schema(),
+            "required": not {"required", "oneOf", "anyOf"}.isdisjoint(endpoint.body.model_json_schema()),
             "content": {"application/json": {"schema": schema}},
         }
+    if endpoint.takes_bytes:
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     operation["responses"] = _responses(endpoint)
     return operation
 
@@ -93,29 +116,27 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         schema: dict[str, Any] = {"$ref": _REF.format(model=endpoint.answer.__name__)}
     else:
         schema = {"type": "object"} if endpoint.media_type == "application/json" else {"type": "string"}
-    responses: dict[str, Any] = {
-        "200": {"description": endpoint.summary, "content": {endpoint.media_type: {"schema": schema}}}
-    }
+    responses: dict[str, Any] = {str(status.value): _success(endpoint, status, schema) for status in endpoint.successes}
     failure = {"application/json": {"schema": {"$ref": _REF.format(model=Error.__name__)}}}
     statuses = {*_COMMON_ERRORS, *endpoint.errors}
     statuses |= set(_TOKEN_ERRORS) if endpoint.role is not None else set()
     statuses |= set(_BODY_ERRORS) if endpoint.body is not None else set()
+    statuses |= set(_UPLOAD_ERRORS) if endpoint.takes_bytes else set()
     for status in sorted(statuses):
         responses[str(status.value)] = {"description": status.phrase, "content": failure}
     return responses
 
 
+def _success(endpoint: Endpoint, status: HTTPStatus, schema: dict[str, Any]) -> dict[str, Any]:
+    if status is HTTPStatus.NO_CONTENT:
+        return {"description": endpoint.summary}
+    return {"description": endpoint.summary, "content": {endpoint.media_type: {"schema": schema}}}
+
+
 def _path_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
-    if "{serial}" in endpoint.path:
-        description = "The modem's serial: its IMEI, or what stands in for it."
-        schema = {"type": "string", "minLength": 3, "maxLength": 64}
-        yield {
-            "name": "serial",
-            "in": "path",
-            "required": True,
-            "description": description,
-            "schema": schema,
-        }
+    for name in _PATH_NAME.findall(endpoint.path):
+        description, schema = _PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def _query_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:

@@ -10,6 +10,7 @@ from agent.store.rows import Role
 from agent.web import views_events, views_modems, views_system
 from agent.web.endpoint import Endpoint, NoBody
 from agent.web.metrics import CONTENT_TYPE, Metrics
+from agent.web.routes_devices import DEVICES, FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS, TASKS
 from agent.web.schemas import (
     CommandBody,
     CommandResult,
@@ -33,7 +34,15 @@ _COMMAND_ERRORS = (
 
 def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> tuple[Endpoint, ...]:
     """Every endpoint, in the order of the documentation."""
-    return (*_READING, *_CHANGING, *_system(metrics, describe))
+    return (
+        *_READING,
+        *_CHANGING,
+        *DEVICES,
+        *TASKS,
+        *SESSIONS_AND_FAULTS,
+        *FILES_AND_CREDENTIALS,
+        *_system(metrics, describe),
+    )
 
 
 _READING = (
@@ -80,7 +89,7 @@ _READING = (
         description=(
             "Server-sent events. The first is `ready`; then one for each change, named by its kind, its data an "
             "Event as JSON. A client that sends the id it saw last (header Last-Event-ID, or `after`) misses "
-            "none."
+            "none. How far discoveries have come is told by `session_progress`, which has no id and is not repeated."
         ),
         query=EventQuery,
         media_type="text/event-stream",

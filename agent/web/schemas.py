@@ -106,14 +106,22 @@ class CommandResult(View):
 
 
 class Event(View):
-    """A change of a modem that a person would care about."""
+    """A change of a modem or of a device that a person would care about."""
 
     id: int
     at: datetime
-    kind: str = Field(description="modem_added, modem_changed or modem_removed.")
-    serial: str | None
+    kind: str = Field(
+        description="Of a modem: modem_added, modem_changed, modem_removed. Of a device: device_added, device_held, "
+        "device_accepted, device_refused, device_tagged, device_removed, task_ and its status, discovery_finished, "
+        "discovery_failed, fault_deleted and more."
+    )
+    serial: str | None = Field(description="The modem; null for a device.")
     host: str | None
-    payload: dict[str, Any] = Field(description="`status`, and for modem_changed `changes`: {column: {old, new}}.")
+    device_id: str | None = Field(description="The device; null for a modem.")
+    payload: dict[str, Any] = Field(
+        description="Of a modem `status`, and for modem_changed `changes`: {column: {old, new}}; of a task `task`, "
+        "`kind` and its fault."
+    )
 
 
 class Agents(View):
@@ -168,6 +176,7 @@ class EventQuery(Query):
         None, ge=0, le=2**63 - 1, description="Id after which to begin; the header Last-Event-ID goes before it."
     )
     serial: str | None = Field(None, description="Only events of this modem.", max_length=64)
+    device: str | None = Field(None, description="Only events of this device.", max_length=1000)
 
 
 class RestartBody(Body):

@@ -108,7 +108,7 @@ class BrowserGuard:
             response.headers["Access-Control-Expose-Headers"] = "Retry-After"
             response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
             if request.method == "OPTIONS":
-                response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+                response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
                 response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Last-Event-ID"
                 response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
         return response

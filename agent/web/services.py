@@ -5,13 +5,41 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from agent.core.settings.schema import WebSettings
+from agent.core.settings.schema import AcsSettings, WebSettings
+from agent.store.acs_statistics import AcsStatistics
 from agent.store.audit import AuditLog
+from agent.store.connection_requests import ConnectionRequests
+from agent.store.credentials import Credentials
 from agent.store.database import Database
+from agent.store.device_parameters import DeviceParameters
+from agent.store.devices import Devices
+from agent.store.faults import Faults
+from agent.store.files import Files
 from agent.store.fleet import Fleet
 from agent.store.listen import Listener
+from agent.store.session_history import SessionHistory
+from agent.store.tasks import Tasks
 from agent.store.tokens import Tokens
+from agent.store.waiting import Waiters
 from agent.web.events import EventHub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceServices:
+    """The store of devices that talk TR-069, as the views use it."""
+
+    settings: AcsSettings
+    waiters: Waiters
+    """Those of `tasks` and `requests`."""
+    devices: Devices
+    parameters: DeviceParameters
+    tasks: Tasks
+    requests: ConnectionRequests
+    sessions: SessionHistory
+    faults: Faults
+    files: Files
+    credentials: Credentials
+    statistics: AcsStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +49,16 @@ class Services:
     settings: WebSettings
     database: Database
     fleet: Fleet
+    acs: DeviceServices
     tokens: Tokens
     audit: AuditLog
     events: EventHub
     listener: Listener
-    """Listens to `modem_change` and calls `events.wake` and `events.resync`."""
+    """Listens to the CHANNELS of events, and calls `events.hear` and `events.resync`."""
     machine_name: str = "localhost"
     """Name that clients may call this server by, besides localhost and settings.host_names."""
     command_slots: threading.BoundedSemaphore = field(init=False)
-    """Threads that may wait for an agent's answer at once; the rest serves everything else."""
+    """Threads that may wait for an answer or a file at once; the rest serves everything else."""
 
     def __post_init__(self) -> None:
         spare = max(1, self.settings.threads // 8)
@@ -46,4 +75,5 @@ class Services:
         self.events.close()
         self.listener.stop()
         self.fleet.close()
+        self.acs.waiters.close()
         self.database.close()

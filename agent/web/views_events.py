@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from flask import Response
 
@@ -31,7 +32,7 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
         return Response(mimetype="text/event-stream")
     hub, tokens, token = call.services.events, call.services.tokens, bearer_token()
     try:
-        subscription = hub.subscribe(_start_after(call), call.query.serial)
+        subscription = hub.subscribe(_start_after(call), call.query.serial, call.query.device)
     except StreamsExhausted as error:
         message = "as many live event streams are open as web.event_streams allows"
         headers = {"Retry-After": str(FULL_RETRY_SECONDS)}
@@ -79,7 +80,8 @@ class EventStream:
             rows = self._subscription.receive(Deadline.after(HEARTBEAT_SECONDS))
         except StreamEnded:
             raise StopIteration from None
-        return b"".join(render_event(row) for row in rows) or b": heartbeat\n\n"
+        progress = (render_progress(each) for each in self._subscription.take_progress())
+        return b"".join((*progress, *(render_event(row) for row in rows))) or b": heartbeat\n\n"
 
     def close(self) -> None:
         """Give the place back."""
@@ -106,3 +108,8 @@ def render_event(row: EventRow) -> bytes:
     """One event in the format of the stream; JSON holds no bare line end, so one `data` line is enough."""
     data = json.dumps(Event.model_validate(row).model_dump(mode="json"), separators=(",", ":"))
     return f"id: {row.id}\nevent: {row.kind}\ndata: {data}\n\n".encode()
+
+
+def render_progress(progress: dict[str, Any]) -> bytes:
+    """How far a discovery has come; without an id, since nobody can resume from it."""
+    return f"event: session_progress\ndata: {json.dumps(progress, separators=(',', ':'))}\n\n".encode()

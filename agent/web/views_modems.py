@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from agent.core.errors import ProtocolError
 from agent.core.identifiers import Serial
-from agent.store.rows import ModemRow, Principal
+from agent.store.rows import ModemRow
 from agent.web import commanding
 from agent.web.endpoint import Body, Call, NoBody, Query
 from agent.web.errors import ApiError
@@ -81,7 +81,7 @@ def select_modems(rows: Iterable[ModemRow], query: ModemQuery) -> ModemPage:
 
 
 def _command(call: Call[Query, Body], order: commanding.Order) -> CommandResult:
-    principal = _known(call.principal)
+    principal = call.caller
     commanding.check(order, principal)
     serial = _find(call).serial
     try:
@@ -96,7 +96,7 @@ def _command(call: Call[Query, Body], order: commanding.Order) -> CommandResult:
 def _set_enabled(call: Call[Query, NoBody], *, enabled: bool) -> Modem:
     row = _find(call)
     # Written first: a change that nobody can account for is worse than an entry for one that failed.
-    call.services.audit.write(_known(call.principal), "modem.enable" if enabled else "modem.disable", row.serial, {})
+    call.services.audit.write(call.caller, "modem.enable" if enabled else "modem.disable", row.serial, {})
     changed = call.services.fleet.set_enabled(row.serial, enabled)
     if changed is None:
         raise _no_such_modem()
@@ -105,7 +105,7 @@ def _set_enabled(call: Call[Query, NoBody], *, enabled: bool) -> Modem:
 
 def _find(call: Call[Query, Body]) -> ModemRow:
     try:
-        row = call.services.fleet.fetch_modem(Serial.parse(call.serial))
+        row = call.services.fleet.fetch_modem(Serial.parse(call.path["serial"]))
     except ProtocolError:
         row = None
     if row is None:
@@ -115,9 +115,3 @@ def _find(call: Call[Query, Body]) -> ModemRow:
 
 def _no_such_modem() -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, "modem_not_found", "there is no modem of this serial")
-
-
-def _known(principal: Principal | None) -> Principal:
-    if principal is None:
-        raise TypeError("a command without a principal: the endpoint must ask for a role")
-    return principal

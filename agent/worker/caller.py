@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -122,10 +123,16 @@ class Caller:
         except Exception:
             # The thread's boundary.
             logger.exception("a connection request failed unexpectedly", extra={"DEVICE_ID": call.device_id})
+            self._drop(call)
         finally:
             with self._lock:
                 self._running -= 1
             self._wake.set()
+
+    def _drop(self, call: Call) -> None:
+        """What has made us stumble once would do so for ever."""
+        with contextlib.suppress(TransientError):
+            self._calls.failed(call, "something went wrong here; the worker's log says what")
 
     def _note(self, call: Call, reply: Reply) -> None:
         match reply.heard:

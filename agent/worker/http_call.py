@@ -8,7 +8,7 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 
 from agent.acs.connection_request.answer import Login, answer_challenge
@@ -18,7 +18,9 @@ from agent.store.calls import Call
 from agent.worker.caller import Heard, Reply
 
 BODY_MOST = 4096
+BODY_SECONDS = 1.0
 ACCEPTED = (200, 204)
+_TROUBLE = (OSError, http.client.HTTPException)
 METHOD = "GET"
 
 
@@ -42,7 +44,9 @@ class HttpCall:
             return Reply(heard=Heard.UNREACHABLE, reason=f"the name of the device's host: {exc.strerror or exc}")
         try:
             return self._converse(call, target, address, deadline)
-        except (OSError, http.client.HTTPException) as exc:
+        except _TROUBLE as exc:
+            if deadline.passed:
+                return Reply(heard=Heard.UNREACHABLE, reason=f"{address} TCP port {target.tcp_port}: timed out")
             text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
             return Reply(heard=Heard.UNREACHABLE, reason=f"{address} TCP port {target.tcp_port}: {text}")
 
@@ -90,6 +94,8 @@ def resolve(target: Target, deadline: Deadline) -> Sequence[Address]:
             found.extend(dict.fromkeys(ip_address(str(info[4][0]).partition("%")[0]) for info in infos))
         except OSError as exc:
             trouble.append(exc)
+        except UnicodeError:
+            trouble.append(OSError("not a name that can be looked up"))
 
     # getaddrinfo knows no deadline.
     thread = threading.Thread(target=look, name="resolve", daemon=True)
@@ -105,44 +111,71 @@ def resolve(target: Target, deadline: Deadline) -> Sequence[Address]:
 def fetch(target: Target, address: Address, authorization: str | None, deadline: Deadline) -> tuple[int, list[str]]:
     """Status and WWW-Authenticate headers of one GET. Raises OSError and HTTPException."""
     connection = _Checked(target, address, deadline)
-    # A peer that sends a byte now and then would keep http.client busy for ever: at the deadline the socket is cut.
+    headers = {"Host": target.host_header, "User-Agent": "lastmile", "Connection": "close"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    with contextlib.closing(connection):
+        with _cut_at(deadline, connection):
+            connection.request(METHOD, target.path, headers=headers)
+            response = connection.getresponse()
+        # Small servers take it ill when nobody listens to the end; but what they say there is of no interest.
+        with response, _cut_at(deadline.earlier(BODY_SECONDS), connection), contextlib.suppress(*_TROUBLE):
+            response.read(BODY_MOST)
+        return response.status, response.headers.get_all("WWW-Authenticate") or []
+
+
+@contextlib.contextmanager
+def _cut_at(deadline: Deadline, connection: _Checked) -> Iterator[None]:
+    """A peer that sends a byte now and then would keep http.client busy for ever: at the deadline the socket is cut."""
     guard = threading.Timer(deadline.remaining_seconds, connection.cut)
     guard.daemon = True
     guard.start()
     try:
-        headers = {"Host": target.host_header, "User-Agent": "lastmile", "Connection": "close"}
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        connection.request(METHOD, target.path, headers=headers)
-        response = connection.getresponse()
-        challenges = response.headers.get_all("WWW-Authenticate") or []
-        response.read(BODY_MOST)
-        return response.status, challenges
+        yield
     finally:
         guard.cancel()
-        connection.close()
 
 
 class _Checked(http.client.HTTPConnection):
     """Connects to the given address, whatever the host's name says by now."""
 
     def __init__(self, target: Target, address: Address, deadline: Deadline) -> None:
-        super().__init__(target.host, target.tcp_port, timeout=max(0.1, deadline.remaining_seconds))
+        super().__init__(target.host, target.tcp_port, timeout=_seconds_of(deadline))
         self._target = target
         self._address = address
+        self._deadline = deadline
+        self._held: socket.socket | None = None
+        self._is_cut = False
 
     def connect(self) -> None:
-        connected = socket.create_connection((str(self._address), self._target.tcp_port), self.timeout)
+        connected = socket.create_connection((str(self._address), self._target.tcp_port), _seconds_of(self._deadline))
+        self._hold(connected)
         if self._target.secure:
             # CPEs have certificates that they made themselves; the digest is what proves that we may ask.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            connected = context.wrap_socket(connected, server_hostname=self._target.host)
-        self.sock = connected
+            name = self._target.host.removesuffix(".")
+            secured = context.wrap_socket(connected, server_hostname=name, do_handshake_on_connect=False)
+            self._hold(secured)
+            secured.settimeout(_seconds_of(self._deadline))
+            secured.do_handshake()
+
+    def _hold(self, connected: socket.socket) -> None:
+        # http.client lets go of its own reference as soon as an answer begins that ends the connection.
+        self.sock = self._held = connected
+        if self._is_cut:
+            raise TimeoutError("timed out")
 
     def cut(self) -> None:
-        sock = self.sock
-        if sock is not None:
+        """End the connection under whoever reads from it."""
+        self._is_cut = True
+        held = self._held
+        if held is not None:
             with contextlib.suppress(OSError):  # it has gone by itself
-                sock.shutdown(socket.SHUT_RDWR)
+                # An SSLSocket's own way forgets that there is TLS, and would let its reader stumble.
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+
+
+def _seconds_of(deadline: Deadline) -> float:
+    return max(0.1, deadline.remaining_seconds)

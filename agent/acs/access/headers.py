@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from agent.core.errors import ProtocolError
 
 HEADER_MOST = 4096
-_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]*))\s*(?:,|$)')
+# Empty elements of a list are passed over (RFC 9110 §5.6.1.2).
+_PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]*))\s*(?:,[\s,]*|$)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

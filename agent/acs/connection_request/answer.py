@@ -1,12 +1,20 @@
-"""The answer to a CPE's challenge (RFC 7616 §3.4, RFC 2069). Pure."""
+"""The answer to a CPE's challenge (RFC 7616 §3.4, RFC 2069). Pure.
+
+Headers have a byte of the wire in each character, as http.client gives and takes them (Latin-1): a realm comes back as
+it was, in whatever encoding. User name and password become UTF-8.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
+_SCHEME = re.compile(r"[\s,]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=[\s,]|$)(?!\s*=)")
+_PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 HEADER_MOST = 4096
 
 
@@ -18,45 +26,61 @@ class Login:
     password: str
 
 
-def answer_challenge(challenges: list[str], login: Login, *, method: str, uri: str, cnonce: str) -> str | None:
-    """The Authorization header for the best of the challenges; None when none of them is Digest by MD5 or SHA-256.
+def answer_challenge(
+    headers: Iterable[str], login: Login, *, method: str, uri: str, cnonce: str, basic_allowed: bool = False
+) -> str | None:
+    """The Authorization header for the best challenge of all WWW-Authenticate headers; None when none of them is Digest
+    by MD5 or SHA-256.
 
-    Basic is not answered: it would give our password to whoever asks for it."""
-    offers = [fields for text in challenges if (fields := _parse(text)) is not None]
+    Basic is answered only when that is allowed: it gives our password to whoever asks for it."""
+    challenges = [challenge for header in headers for challenge in _challenges(header[:HEADER_MOST])]
+    offers = [fields for scheme, given in challenges if scheme == "digest" and (fields := _offer(given)) is not None]
     for algorithm in ("SHA-256", "MD5", "MD5-SESS"):
         for fields in offers:
             if fields.get("algorithm", "MD5").upper() == algorithm:
                 return _answer(fields, algorithm, login, method, uri, cnonce)
+    if basic_allowed and any(scheme == "basic" for scheme, _ in challenges):
+        return "Basic " + base64.b64encode(f"{login.username}:{login.password}".encode()).decode()
     return None
 
 
-def _parse(text: str) -> dict[str, str] | None:
-    scheme, _, rest = text[:HEADER_MOST].strip().partition(" ")
-    if scheme.lower() != "digest":
+def _challenges(header: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Scheme and parameters of each challenge of a header (RFC 9110 §11.6.1); what cannot be read is passed over."""
+    text = re.sub(r"\r?\n[ \t]+", " ", header)
+    scheme, fields = "", dict[str, str]()
+    position = 0
+    while position < len(text):
+        if (found := _PARAMETER.match(text, position)) is not None:
+            name, quoted, token = found.groups()
+            fields[name.lower()] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        elif (found := _SCHEME.match(text, position)) is not None:
+            yield scheme, fields
+            scheme, fields = found[1].lower(), {}
+        position = found.end() if found is not None else (text.find(",", position + 1) + 1 or len(text))
+    yield scheme, fields
+
+
+def _offer(given: dict[str, str]) -> dict[str, str] | None:
+    """The parameters with qop as we take it, auth or empty; None when the challenge cannot be answered."""
+    if "nonce" not in given or any(_CONTROL.search(value) for value in given.values()):
         return None
-    found = {
-        name.lower(): token if not quoted else re.sub(r"\\(.)", r"\1", quoted)
-        for name, quoted, token in _PARAMETER.findall(rest)
-    }
-    if "nonce" not in found:
-        return None
-    qops = [word.strip() for word in found.get("qop", "").split(",") if word.strip()]
+    qops = [word.strip().lower() for word in given.get("qop", "").split(",") if word.strip()]
     if qops and "auth" not in qops:
         return None
-    found["qop"] = "auth" if qops else ""
-    return found
+    return {**given, "qop": "auth" if qops else ""}
 
 
 def _answer(fields: dict[str, str], algorithm: str, login: Login, method: str, uri: str, cnonce: str) -> str:
     realm, nonce, qop = fields.get("realm", ""), fields["nonce"], fields["qop"]
-    ha1 = _hash(f"{login.username}:{realm}:{login.password}", algorithm)
+    username, password = (text.encode().decode("latin-1") for text in (login.username, login.password))
+    ha1 = _hash(f"{username}:{realm}:{password}", algorithm)
     if algorithm == "MD5-SESS":
         ha1 = _hash(f"{ha1}:{nonce}:{cnonce}", algorithm)
     ha2 = _hash(f"{method}:{uri}", algorithm)
     count = "00000001"
     middle = f"{nonce}:{count}:{cnonce}:{qop}" if qop else nonce
     parts = [
-        f'username="{_quote(login.username)}"',
+        f'username="{_quote(username)}"',
         f'realm="{_quote(realm)}"',
         f'nonce="{_quote(nonce)}"',
         f'uri="{_quote(uri)}"',
@@ -74,9 +98,10 @@ def _answer(fields: dict[str, str], algorithm: str, login: Login, method: str, u
 
 
 def _hash(text: str, algorithm: str) -> str:
+    data = text.encode("latin-1", "replace")
     if algorithm == "SHA-256":
-        return hashlib.sha256(text.encode()).hexdigest()
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _quote(text: str) -> str:

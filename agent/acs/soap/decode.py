@@ -77,6 +77,9 @@ def _message(rpc: Element, limits: Limits) -> Message:
 
 def _version(root: Element, header: dict[str, Element], rpc: Element | None) -> CwmpVersion:
     """By the namespace of the RPC; where that is not CWMP's, by the next best one. 1.0 when there is none at all."""
+    version = None if rpc is None else CwmpVersion.parse(_namespace_of(rpc))
+    if version is not None:
+        return version
     for namespace in _namespaces(root, header, rpc):
         version = CwmpVersion.parse(namespace)
         if version is not None:
@@ -86,7 +89,6 @@ def _version(root: Element, header: dict[str, Element], rpc: Element | None) -> 
 
 def _namespaces(root: Element, header: dict[str, Element], rpc: Element | None) -> Iterator[str]:
     if rpc is not None:
-        yield _namespace_of(rpc)
         yield _namespace_of(cwmp_fault(rpc))
     for element in header.values():
         yield _namespace_of(element)

@@ -20,8 +20,9 @@ _BLANKS = bytes(range(1, 33))
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
-_TAG = re.compile(rb"""<(?:[^"'>]++|"[^"]*+"|'[^']*+')*+""")
-_QUOTED = re.compile(rb""""[^"]*+"|'[^']*+'""")
+_SPACE = re.compile(rb"\s*+")
+# Of a tag, up to a quote or the end.
+_BARE = re.compile(rb"""[^"'>]*+""")
 _NAME_ENDS = re.compile(rb"[\s<>/=]+")
 _MARKUP = re.compile(rb"</?[A-Za-z_][A-Za-z0-9_.:-]{0,60}")
 
@@ -37,7 +38,7 @@ class Element(Protocol):
     def nsmap(self) -> dict[str | None, str]: ...
     def __iter__(self) -> Iterator[Element]: ...
     def __len__(self) -> int: ...
-    def iter(self, tag: str, /) -> Iterator[Element]: ...
+    def iter(self, *tags: str) -> Iterator[Element]: ...
     def iterdescendants(self, *tags: str) -> Iterator[Element]: ...
     def getparent(self) -> Element | None: ...
     def values(self) -> list[str]: ...
@@ -94,11 +95,10 @@ def _is_utf_7(charset: str) -> bool:
 
 def _check(data: bytes, limits: Limits) -> str | None:
     """Raise ProtocolError for what must not reach the parser; return the encoding that `data` claims."""
-    declared = _check_prolog(data)
     # What can hide in a small document costs no more than reading it.
     if len(data) > _SMALL_BYTES:
         _check_markup(data, limits)
-    return declared
+    return _check_prolog(data)
 
 
 def _check_prolog(data: bytes) -> str | None:
@@ -116,9 +116,7 @@ def _check_prolog(data: bytes) -> str | None:
             declared = found[1].decode() if found else None
         if end < 0:
             raise ProtocolError("not well-formed XML: what is before the first element has no end", sample_of(data))
-        at = end + 2 + data.startswith(b"-->", end)
-        while data[at : at + 1].isspace():
-            at += 1
+        at = _SPACE.match(data, end + 2 + data.startswith(b"-->", end)).end()  # type: ignore[union-attr]  # it always matches
     if declared is not None and _is_utf_7(declared):
         raise ProtocolError("UTF-7 is not taken: UTF-8 is expected", declared)
     return declared
@@ -141,15 +139,21 @@ def _check_markup(data: bytes, limits: Limits) -> None:
 
 
 def _check_stretch(data: bytes, limits: Limits) -> None:
-    """`data` is a tag and the text behind it. Linear: the patterns never go back."""
-    tag = _TAG.match(data)
-    if tag is None or data.startswith(b"<!"):
+    """`data` is a tag and the text behind it."""
+    if data.startswith(b"<!"):
         return
-    bare, attributes = _QUOTED.subn(b" ", tag[0])
-    if attributes > limits.attributes:
-        raise ProtocolError(f"an element with more than {limits.attributes} attributes", sample_of(data))
-    if max(map(len, _NAME_ENDS.split(bare))) > limits.name_length:
-        raise ProtocolError(f"a name longer than {limits.name_length} letters", sample_of(data))
+    at, attributes = 1, 0
+    while found := _BARE.match(data, at):
+        if max(map(len, _NAME_ENDS.split(found[0]))) > limits.name_length:
+            raise ProtocolError(f"a name longer than {limits.name_length} letters", sample_of(data))
+        quote = data[found.end() : found.end() + 1]
+        closing = data.find(quote, found.end() + 1) if quote in (b'"', b"'") else -1
+        if closing < 0:
+            return
+        at = closing + 1
+        attributes += 1
+        if attributes > limits.attributes:
+            raise ProtocolError(f"an element with more than {limits.attributes} attributes", sample_of(data))
 
 
 def _tree(data: bytes) -> etree._Element:

@@ -29,7 +29,7 @@ UNKNOWN_TIME = "0001-01-01T00:00:00Z"
 class Kind(Protocol):
     """One way to write a member as elements of one name."""
 
-    def read(self, elements: Sequence[Element], limits: Limits) -> Any:
+    def read(self, elements: Sequence[Element], limits: Limits, /) -> Any:
         """The member, from all the elements that there are of it, perhaps none. Raises ProtocolError."""
 
     def render(self, name: str, value: Any) -> str:
@@ -76,8 +76,8 @@ class Number:
     absent: int = 0
     lenient: bool = False
 
-    def read(self, elements: Sequence[Element], limits: Limits) -> int:
-        text = text_of(elements[-1], limits) if elements else ""
+    def read(self, elements: Sequence[Element], _limits: Limits) -> int:
+        text = (elements[-1].text or "") if elements else ""
         number = number_of(text)
         if number is not None:
             return number
@@ -93,8 +93,8 @@ class Number:
 class Boolean:
     """True or not; absent is not."""
 
-    def read(self, elements: Sequence[Element], limits: Limits) -> bool:
-        return bool(elements) and is_true(text_of(elements[-1], limits))
+    def read(self, elements: Sequence[Element], _limits: Limits) -> bool:
+        return bool(elements) and is_true(elements[-1].text or "")
 
     def render(self, name: str, value: bool) -> str:
         return f"<{name}>{'1' if value else '0'}</{name}>"
@@ -106,8 +106,8 @@ class Time:
 
     optional: bool = False
 
-    def read(self, elements: Sequence[Element], limits: Limits) -> datetime | None:
-        return time_of(text_of(elements[-1], limits)) if elements else None
+    def read(self, elements: Sequence[Element], _limits: Limits) -> datetime | None:
+        return time_of(elements[-1].text or "") if elements else None
 
     def render(self, name: str, value: datetime | None) -> str:
         if value is None:

@@ -9,31 +9,26 @@ import re
 _CHARSETS = re.compile(
     r"iso-?8859-?\d{1,2}|windows-?125[0-8]|cp125[0-8]|koi8-[ru]|gbk|gb2312|gb18030|big5|euc-?(?:jp|kr)|shift[_-]?jis"
 )
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-
-def _single_byte(byte: int) -> str:
-    try:
-        return bytes((byte,)).decode("windows-1252")
-    except UnicodeDecodeError:
-        return chr(byte)
-
-
-# What "surrogateescape" makes of a byte that is no UTF-8, and the letter it was in Latin-1. Its Windows form, as in
-# browsers: it only adds letters where Latin-1 has control characters.
-_LATIN_1 = {0xDC00 + byte: _single_byte(byte) for byte in range(0x80, 0x100)}
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+_CONTROLS = bytes(range(9)) + b"\x0b\x0c" + bytes(range(14, 32))
+_CONTROLS_TO_NUL = bytes.maketrans(_CONTROLS, b"\0" * len(_CONTROLS))
+_REFERENCE = re.compile(rb"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,8}));")
+_REFERENCES_MOST = 50_000
+# What "surrogateescape" makes of bytes that are no UTF-8.
+_NO_UTF_8 = re.compile("[\udc80-\udcff]+")
+_NO_UTF_8_MOST = 10_000
 
 
 def repair(data: bytes, charset: str | None) -> bytes:
     """`data` in UTF-8, with U+FFFD for each character that XML does not allow, written out or as a reference.
 
-    Bytes that are no UTF-8 are read in `charset` when that is a known one, else one by one as Latin-1: so a name that
-    was cut within a letter does not spoil the other letters.
+    Bytes that are no UTF-8 are read in `charset` when that is a known one. Else those bytes are read as Latin-1 and the
+    others as UTF-8, so that a name that was cut within a letter does not spoil the other letters.
     """
-    text = _ILLEGAL.sub(_REPLACEMENT, _text(data, charset))
-    return _REFERENCE.sub(_legal, text).encode()
+    clean = _text(data, charset).encode().translate(_CONTROLS_TO_NUL).replace(b"\0", _REPLACEMENT)
+    # U+FFFE and U+FFFF.
+    clean = clean.replace(b"\xef\xbf\xbe", _REPLACEMENT).replace(b"\xef\xbf\xbf", _REPLACEMENT)
+    return clean if clean.count(b"&#") > _REFERENCES_MOST else _REFERENCE.sub(_legal, clean)
 
 
 def _text(data: bytes, charset: str | None) -> str:
@@ -46,10 +41,13 @@ def _text(data: bytes, charset: str | None) -> str:
             return data.decode(charset.strip(), "replace")
         except LookupError:
             pass
-    return data.decode("utf-8", "surrogateescape").translate(_LATIN_1)
+    mixed = data.decode("utf-8", "surrogateescape")
+    if len(data) - len(mixed.encode("utf-8", "ignore")) > _NO_UTF_8_MOST:
+        return data.decode("latin-1")
+    return _NO_UTF_8.sub(lambda found: found[0].encode("utf-8", "surrogateescape").decode("latin-1"), mixed)
 
 
-def _legal(reference: re.Match[str]) -> str:
+def _legal(reference: re.Match[bytes]) -> bytes:
     hexadecimal, decimal = reference.groups()
     number = int(hexadecimal, 16) if hexadecimal else int(decimal)
     legal = (
@@ -58,4 +56,4 @@ def _legal(reference: re.Match[str]) -> str:
         or 0xE000 <= number <= 0xFFFD
         or 0x10000 <= number <= 0x10FFFF
     )
-    return reference.group() if legal else _REPLACEMENT
+    return reference[0] if legal else _REPLACEMENT

@@ -164,8 +164,8 @@ class Variants:
 class Identity:
     """The DeviceIdStruct (TR-069 A6 §A.3.3.1)."""
 
-    def read(self, elements: Sequence[Element], limits: Limits) -> DeviceIdentity:
-        found = {local_name(child): text_of(child, limits) for child in elements[-1]}
+    def read(self, elements: Sequence[Element], _limits: Limits) -> DeviceIdentity:
+        found = {local_name(child): child.text or "" for child in elements[-1]}
         return DeviceIdentity.parse(
             oui=found.get("OUI", ""),
             product_class=found.get("ProductClass", ""),
@@ -186,16 +186,16 @@ class Events:
     """An array of EventStruct. Two codes in one struct are two events, each with its key; blanks in a code are one."""
 
     def read(self, elements: Sequence[Element], limits: Limits) -> tuple[Event, ...]:
-        events = []
+        events: list[Event] = []
         for element in elements:
             for struct in element:
                 codes, key = [], ""
                 for child in struct:
-                    match local_name(child):
-                        case "EventCode":
-                            codes.append(" ".join(short_text_of(child, limits).split()))
-                        case "CommandKey":
-                            key = short_text_of(child, limits).strip()
+                    name = local_name(child)
+                    if name == "EventCode":
+                        codes.append(" ".join(short_text_of(child, limits).split()))
+                    elif name == "CommandKey":
+                        key = short_text_of(child, limits).strip()
                 events += [Event(code=code, command_key=key) for code in codes if code]
         if len(events) > limits.events:
             raise ProtocolError(f"more than {limits.events} events")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from itertools import repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +20,6 @@ class ParameterValue:
     type: str = "string"
 
 
-_new = object.__new__
-_set_name = ParameterValue.__dict__["name"].__set__
-_set_value = ParameterValue.__dict__["value"].__set__
-_set_type = ParameterValue.__dict__["type"].__set__
-
-
-def parameter_values(names: Sequence[str], values: Sequence[str], types: Sequence[str]) -> list[ParameterValue]:
-    """`ParameterValue(…)` of each name, value and type, in a quarter of the time: an answer has thousands of them."""
-    made = list(map(_new, repeat(ParameterValue, len(names))))
-    for set_member, members in ((_set_name, names), (_set_value, values), (_set_type, types)):
-        deque(map(set_member, made, members), maxlen=0)
-    return made
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterInfo:
     """ParameterInfoStruct: a parameter, or an object when the name ends with a dot (TR-069 A6 §A.3.2.3)."""
@@ -44,18 +27,6 @@ class ParameterInfo:
     name: str
     writable: bool
     """Of an object: instances can be added, or this one removed."""
-
-
-_set_info_name = ParameterInfo.__dict__["name"].__set__
-_set_info_writable = ParameterInfo.__dict__["writable"].__set__
-
-
-def parameter_infos(names: Sequence[str], writable: Sequence[bool]) -> list[ParameterInfo]:
-    """`ParameterInfo(…)` of each name and whether it is writable, as `parameter_values` does it."""
-    made = list(map(_new, repeat(ParameterInfo, len(names))))
-    deque(map(_set_info_name, made, names), maxlen=0)
-    deque(map(_set_info_writable, made, writable), maxlen=0)
-    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ SELECT serial, host(address) AS address, valid_from, valid_until
 FROM address_history WHERE serial = %(serial)s ORDER BY id DESC LIMIT %(limit)s
 
 -- name: fetch_events
-SELECT id, at, kind, serial, host, payload::text AS payload
+SELECT id, at, kind, serial, host, device_id, payload::text AS payload
 FROM events WHERE id > %(after_id)s ORDER BY id LIMIT %(limit)s
 
 -- name: latest_event_id

@@ -1,8 +1,12 @@
 -- name: end_silent_sessions
-SELECT count(*) FROM (
-    SELECT end_silent_session(device_id, token, sequence) FROM cwmp_sessions
+-- All rows are locked before the first end is announced, which takes the lock of the order of events: in the other order
+-- it would wait for a session that waits for that lock.
+WITH silent AS (
+    SELECT device_id, token, sequence FROM cwmp_sessions
     WHERE touched_at < now() - make_interval(secs => %(idle)s) ORDER BY touched_at LIMIT %(rows)s
-) AS ended
+    FOR UPDATE SKIP LOCKED
+)
+SELECT count(*) FILTER (WHERE end_silent_session(device_id, token, sequence)) FROM silent
 
 -- name: expire_tasks
 UPDATE tasks SET

@@ -5,9 +5,10 @@ SELECT "values" FROM device_informs WHERE device_id = %(device)s
 SELECT top, part, parts, extract(epoch FROM at)::double precision AS at, "values", times FROM parameter_chunks
 WHERE device_id = %(device)s AND top = ANY(%(tops)s)
 
--- name: fetch_all_chunks
+-- name: fetch_chunks_below
 SELECT top, part, parts, extract(epoch FROM at)::double precision AS at, "values", times FROM parameter_chunks
-WHERE device_id = %(device)s AND (top LIKE %(pattern)s OR starts_with(%(prefix)s, top))
+WHERE device_id = %(device)s AND (
+    top = ANY(%(tops)s) OR EXISTS (SELECT FROM unnest(%(roots)s::text[]) AS root WHERE starts_with(top, root)))
 
 -- name: save_chunks
 INSERT INTO parameter_chunks (device_id, top, part, parts, at, "values", times)
@@ -41,7 +42,8 @@ ON CONFLICT (model_id, top) DO UPDATE SET entries = known.entries || excluded.en
 
 -- name: save_exceptions
 INSERT INTO parameter_exceptions AS known (device_id, entries) VALUES (%(device)s, %(entries)s::jsonb)
-ON CONFLICT (device_id) DO UPDATE SET entries = known.entries || excluded.entries
-
--- name: fetch_exceptions
-SELECT entries FROM parameter_exceptions WHERE device_id = %(device)s
+ON CONFLICT (device_id) DO UPDATE SET entries = known.entries || (
+    SELECT jsonb_object_agg(news.path, jsonb_build_array(
+        coalesce(nullif(news.entry -> 0, 'null'), known.entries -> news.path -> 0),
+        coalesce(nullif(news.entry -> 1, 'null'), known.entries -> news.path -> 1)))
+    FROM jsonb_each(excluded.entries) AS news (path, entry))

@@ -24,21 +24,29 @@ def read_body(environ: Mapping[str, Any], bytes_most: int) -> bytes:
     """The body of a request, unpacked; raises ProtocolError when it is too large, or not packed as it says.
 
     The server has dealt with chunks and with the length; nothing is read beyond `bytes_most`."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length:
-        if not (length.isascii() and length.isdigit()):
-            raise ProtocolError("Content-Length is no number", length)
-        if int(length) > bytes_most:
-            raise TooLarge(f"more than {bytes_most} bytes")
-        if length == "0":
-            return b""
+    length = _length(environ.get("CONTENT_LENGTH") or "")
+    if length is not None and length > bytes_most:
+        raise TooLarge(f"more than {bytes_most} bytes")
+    if length == 0:
+        return b""
     body: bytes = environ["wsgi.input"].read(bytes_most + 1)
     if len(body) > bytes_most:
         raise TooLarge(f"more than {bytes_most} bytes")
+    if length is not None and len(body) != length:
+        # granian gives what has come when the CPE hangs up: nothing at all would look like an empty POST.
+        raise ProtocolError(f"the body is cut off: {len(body)} of {length} bytes")
     coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if not coding or coding == "identity" or not body:
         return body
     return unpack(body, coding, bytes_most)
+
+
+def _length(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise ProtocolError("Content-Length is no number", text)
+    return int(text)
 
 
 def unpack(body: bytes, coding: str, bytes_most: int) -> bytes:
@@ -53,7 +61,8 @@ def unpack(body: bytes, coding: str, bytes_most: int) -> bytes:
     size = 0
     rest = body
     try:
-        while rest and not unpacker.eof:
+        while not unpacker.eof:
+            # With all of the input taken there may still be output to come.
             part = unpacker.decompress(rest, CHUNK_BYTES)
             rest = unpacker.unconsumed_tail
             size += len(part)
