@@ -10,11 +10,12 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-_SCHEME = re.compile(r"[\s,]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=[\s,]|$)(?!\s*=)")
-_PARAMETER = re.compile(r'[\s,]*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SEPARATORS = re.compile(r"[\s,]*")
+_SCHEME = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?=[\s,]|$)(?!\s*=)")
+_PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
+_UNSENDABLE = re.compile(r"[^\x20-\x7e\x80-\xff]")
 HEADER_MOST = 4096
 
 
@@ -23,16 +24,18 @@ class Login:
     """What we tell a CPE that asks who we are."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 def answer_challenge(
     headers: Iterable[str], login: Login, *, method: str, uri: str, cnonce: str, basic_allowed: bool = False
 ) -> str | None:
     """The Authorization header for the best challenge of all WWW-Authenticate headers; None when none of them is Digest
-    by MD5 or SHA-256.
+    by MD5 or SHA-256, or the user name is none that can be sent.
 
     Basic is answered only when that is allowed: it gives our password to whoever asks for it."""
+    if _UNSENDABLE.search(_carried(login.username)):
+        return None
     challenges = [challenge for header in headers for challenge in _challenges(header[:HEADER_MOST])]
     offers = [fields for scheme, given in challenges if scheme == "digest" and (fields := _offer(given)) is not None]
     for algorithm in ("SHA-256", "MD5", "MD5-SESS"):
@@ -50,6 +53,10 @@ def _challenges(header: str) -> Iterator[tuple[str, dict[str, str]]]:
     scheme, fields = "", dict[str, str]()
     position = 0
     while position < len(text):
+        # Passed over once: tried again at each of thousands of commas they would take seconds.
+        if (found := _SEPARATORS.match(text, position)) is not None and found.end() > position:
+            position = found.end()
+            continue
         if (found := _PARAMETER.match(text, position)) is not None:
             name, quoted, token = found.groups()
             fields[name.lower()] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
@@ -62,7 +69,7 @@ def _challenges(header: str) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _offer(given: dict[str, str]) -> dict[str, str] | None:
     """The parameters with qop as we take it, auth or empty; None when the challenge cannot be answered."""
-    if "nonce" not in given or any(_CONTROL.search(value) for value in given.values()):
+    if "nonce" not in given or any(_UNSENDABLE.search(value) for value in given.values()):
         return None
     qops = [word.strip().lower() for word in given.get("qop", "").split(",") if word.strip()]
     if qops and "auth" not in qops:
@@ -72,7 +79,7 @@ def _offer(given: dict[str, str]) -> dict[str, str] | None:
 
 def _answer(fields: dict[str, str], algorithm: str, login: Login, method: str, uri: str, cnonce: str) -> str:
     realm, nonce, qop = fields.get("realm", ""), fields["nonce"], fields["qop"]
-    username, password = (text.encode().decode("latin-1") for text in (login.username, login.password))
+    username, password = _carried(login.username), _carried(login.password)
     ha1 = _hash(f"{username}:{realm}:{password}", algorithm)
     if algorithm == "MD5-SESS":
         ha1 = _hash(f"{ha1}:{nonce}:{cnonce}", algorithm)
@@ -97,8 +104,12 @@ def _answer(fields: dict[str, str], algorithm: str, login: Login, method: str, u
     return "Digest " + ", ".join(parts)
 
 
+def _carried(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("latin-1")
+
+
 def _hash(text: str, algorithm: str) -> str:
-    data = text.encode("latin-1", "replace")
+    data = text.encode("latin-1")
     if algorithm == "SHA-256":
         return hashlib.sha256(data).hexdigest()
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
