@@ -10,11 +10,13 @@ from agent.acs.soap.faults import cwmp_fault, read_fault
 from agent.acs.soap.limits import LIMITS, Limits
 from agent.acs.soap.messages import Envelope, Message, UnknownRPC
 from agent.acs.soap.reading import is_true, local_name, number_of, short_text_of
-from agent.acs.soap.rpcs import BY_NAME
+from agent.acs.soap.rpcs import BY_NAME, METHOD_NAME
 from agent.acs.soap.versions import CwmpVersion
 from agent.core.errors import ProtocolError
 
-_METHOD_LENGTH_MOST = 64
+_HEADER = frozenset(
+    {"ID", "HoldRequests", "NoMoreRequests", "SessionTimeout", "SupportedCWMPVersions", "UseCWMPVersion"}
+)
 
 
 def decode(data: bytes, *, charset: str | None = None, limits: Limits = LIMITS) -> Envelope:
@@ -70,8 +72,8 @@ def _message(rpc: Element, limits: Limits) -> Message:
         return message
     if name == "Fault":
         return read_fault(rpc, limits)
-    if len(name) > _METHOD_LENGTH_MOST:
-        raise ProtocolError(f"the name of the RPC is longer than {_METHOD_LENGTH_MOST} letters", name)
+    if not METHOD_NAME.fullmatch(name):
+        raise ProtocolError("the body has an element that cannot be the name of an RPC", name)
     return UnknownRPC(name=name)
 
 
@@ -104,6 +106,8 @@ def _read_header(header: dict[str, Element], limits: Limits) -> dict[str, Any]:
     """The members of the Envelope that the Header has (TR-069 A6 §3.5)."""
     members: dict[str, Any] = {}
     for name, element in header.items():
+        if name not in _HEADER:
+            continue
         text = short_text_of(element, limits).strip()
         match name:
             case "ID":

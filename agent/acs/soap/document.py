@@ -20,7 +20,7 @@ _BLANKS = bytes(range(1, 33))
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
-_SPACE = re.compile(rb"\s*+")
+_NO_SPACE = re.compile(rb"\S")
 # Of a tag, up to a quote or the end.
 _BARE = re.compile(rb"""[^"'>]*+""")
 _NAME_ENDS = re.compile(rb"[\s<>/=]+")
@@ -112,11 +112,12 @@ def _check_prolog(data: bytes) -> str | None:
             raise _doctype(data)
         else:
             end = data.find(b"?>", at + 2)
-            found = _ENCODING.search(data, at, end) if end >= 0 and at == 0 else None
-            declared = found[1].decode() if found else None
+            if at == 0 and (found := _ENCODING.search(data, 0, max(end, 0))):
+                declared = found[1].decode()
         if end < 0:
             raise ProtocolError("not well-formed XML: what is before the first element has no end", sample_of(data))
-        at = _SPACE.match(data, end + 2 + data.startswith(b"-->", end)).end()  # type: ignore[union-attr]  # it always matches
+        after = _NO_SPACE.search(data, end + 2 + data.startswith(b"-->", end))
+        at = after.start() if after else len(data)
     if declared is not None and _is_utf_7(declared):
         raise ProtocolError("UTF-7 is not taken: UTF-8 is expected", declared)
     return declared

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from agent.acs.soap.escape import escape
 from agent.acs.soap.faults import render_fault
 from agent.acs.soap.limits import LIMITS
 from agent.acs.soap.messages import Envelope, Fault, Message, UnknownRPC
-from agent.acs.soap.rpcs import BY_CLASS
+from agent.acs.soap.rpcs import BY_CLASS, METHOD_NAME
 from agent.acs.soap.versions import CwmpVersion
 
-_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _OPEN = {
     version: '<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"'
     ' xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"'
@@ -37,7 +34,7 @@ def _render(message: Message) -> str:
     if isinstance(message, Fault):
         return render_fault(message)
     if isinstance(message, UnknownRPC):
-        if not _METHOD.fullmatch(message.name):
+        if not METHOD_NAME.fullmatch(message.name):
             raise ValueError(f"{message.name[:80]!r} cannot be the name of an RPC")
         return f"<cwmp:{message.name}/>"
     shape = BY_CLASS[type(message)]

@@ -10,6 +10,7 @@ from agent.acs.soap.escape import escape
 from agent.acs.soap.limits import Limits
 from agent.acs.soap.reading import children_of, local_name, text_of
 from agent.acs.soap.structs import ParameterFault, SoapFaultCode
+from agent.core.errors import ProtocolError
 
 _FAULT_STRING = "CWMP fault"
 
@@ -28,14 +29,14 @@ def read_fault(element: Element, limits: Limits) -> Fault:
         texts = _texts(each, limits)
         parameters.append(
             ParameterFault(
-                name=texts.get("ParameterName", "").strip(),
-                code=texts.get("FaultCode", "").strip(),
+                name=_short("ParameterName", texts, limits),
+                code=_short("FaultCode", texts, limits),
                 string=texts.get("FaultString", ""),
             )
         )
     server = outer.get("faultcode", "").rpartition(":")[2].strip().lower() == "server"
     return Fault(
-        code=inner.get("FaultCode", "").strip(),
+        code=_short("FaultCode", inner, limits),
         string=inner.get("FaultString", outer.get("faultstring", "")),
         parameters=tuple(parameters),
         soap_code=SoapFaultCode.SERVER if server else SoapFaultCode.CLIENT,
@@ -58,6 +59,13 @@ def _inner_faults(element: Element) -> Iterator[Element]:
 
 def _texts(element: Element, limits: Limits) -> dict[str, str]:
     return {name: text_of(children[-1], limits) for name, children in children_of(element).items()}
+
+
+def _short(name: str, texts: dict[str, str], limits: Limits) -> str:
+    text = texts.get(name, "").strip()
+    if len(text) > limits.name_length:
+        raise ProtocolError(f"{name} is longer than {limits.name_length} letters")
+    return text
 
 
 def render_fault(fault: Fault) -> str:

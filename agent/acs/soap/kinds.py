@@ -15,6 +15,7 @@ from agent.acs.soap.reading import (
     is_true,
     local_name,
     number_of,
+    short_text_of,
     text_of,
     time_of,
     values_of,
@@ -38,15 +39,17 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A text. `verbatim` keeps outer white space; `fallback` is what an absent or empty element means."""
+    """A text. `verbatim` keeps outer white space; `short` is for names and keys, whose bound is that of a name;
+    `fallback` is what an absent or empty element means."""
 
     verbatim: bool = False
+    short: bool = False
     fallback: str = ""
 
     def read(self, elements: Sequence[Element], limits: Limits) -> str:
         if not elements:
             return self.fallback
-        text = text_of(elements[-1], limits)
+        text = (short_text_of if self.short else text_of)(elements[-1], limits)
         return (text if self.verbatim else text.strip()) or self.fallback
 
     def render(self, name: str, value: str) -> str:

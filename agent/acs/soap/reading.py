@@ -80,7 +80,7 @@ def number_of(text: str) -> int | None:
 
 
 def time_of(text: str) -> datetime | None:
-    """The xs:dateTime that `text` is, in UTC; without a zone it is taken to be UTC already (TR-106 A8 §3.2).
+    """The xs:dateTime that `text` is, in UTC; without a zone it is taken to be UTC already, as TR-106 has it.
 
     None for the unknown time, which is in the year 1, and for what is no time at all: clocks of CPEs are what they are.
     """

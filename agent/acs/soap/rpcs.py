@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.acs.soap import messages as soap
 from agent.acs.soap.kinds import Infos, Number, Strings
 from agent.acs.soap.members import (
@@ -25,6 +27,7 @@ from agent.acs.soap.members import (
     PARAMETER_ATTRIBUTE,
     PARAMETER_KEY,
     QUEUED_TRANSFER,
+    SHORT,
     START,
     STATUS,
     TARGET,
@@ -36,6 +39,9 @@ from agent.acs.soap.members import (
     member,
 )
 from agent.acs.soap.shapes import Array, AttributeChanges, Events, Identity, Repeated, Shape, Variants
+
+METHOD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+"""What an RPC can be called, by the schemas' bound for a MethodList and with the letters that vendors use."""
 
 _SHAPES = (
     Shape(
@@ -64,7 +70,7 @@ _SHAPES = (
     Shape(
         name="GetParameterNames",
         make=soap.GetParameterNames,
-        parts=(member("parameter_path", "ParameterPath", TEXT), member("next_level", "NextLevel", FLAG)),
+        parts=(member("parameter_path", "ParameterPath", SHORT), member("next_level", "NextLevel", FLAG)),
     ),
     Shape(
         name="GetParameterNamesResponse",
@@ -174,7 +180,7 @@ _SHAPES = (
         parts=(member("results", "Results", Repeated(shape=AUTON_OP_RESULT)),),
     ),
     Shape(name="AutonomousDUStateChangeCompleteResponse", make=soap.AutonomousDUStateChangeCompleteResponse),
-    Shape(name="GetOptions", make=soap.GetOptions, parts=(member("option_name", "OptionName", TEXT),)),
+    Shape(name="GetOptions", make=soap.GetOptions, parts=(member("option_name", "OptionName", SHORT),)),
     Shape(
         name="GetOptionsResponse",
         make=soap.GetOptionsResponse,
@@ -212,7 +218,7 @@ _SHAPES = (
         name="Kicked",
         make=soap.Kicked,
         parts=(
-            member("command", "Command", TEXT),
+            member("command", "Command", SHORT),
             member("referer", "Referer", TEXT),
             member("arg", "Arg", VERBATIM),
             member("next", "Next", TEXT),

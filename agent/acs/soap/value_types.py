@@ -1,4 +1,4 @@
-"""The types of parameter values, and how they are written (TR-106 A8 §3.2, SOAP 1.1 §5)."""
+"""The types of parameter values, and how they are written (TR-106, data types; SOAP 1.1 §5)."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.acs.soap.wire import INFORM, envelope, value, values
+from tests.acs.soap.wire import DEVICE_ID, INFORM, envelope, value, values
 
 GOOD = envelope(INFORM)
 LAUGHS = "".join("<!ENTITY l{} '{}'>".format(n, f"&l{n - 1};" * 10) for n in range(1, 10))
@@ -79,7 +79,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "a huge name": (lambda: in_body(f"<{LONG}/>"), "a name longer than 512 letters"),
     "a huge name of an attribute": (lambda: in_body(f"<a {LONG}='1'/>"), "a name longer than 512 letters"),
     "a huge prefix": (lambda: in_body(f"<{LONG}:a xmlns:{LONG}='u'/>"), "a name longer than 512 letters"),
-    "a huge name of an RPC": (lambda: envelope(f"<cwmp:{'x' * 400}/>"), "the name of the RPC is longer"),
+    "a huge name of an RPC": (lambda: envelope(f"<cwmp:{'x' * 400}/>"), "cannot be the name of an RPC"),
     "a huge name of a parameter": (
         lambda: values(value("x" * 513, "<Value/>")),
         "the name of a parameter is longer than 512 letters",
@@ -93,16 +93,27 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
         "a value is longer than 1048576 letters",
     ),
     "a huge text elsewhere": (
-        lambda: envelope(f"<cwmp:TransferComplete><CommandKey>{'x' * 1_100_000}</CommandKey></cwmp:TransferComplete>"),
-        "CommandKey is longer than",
+        lambda: envelope(f"<cwmp:Kicked><Next>{'x' * 1_100_000}</Next></cwmp:Kicked>"),
+        "Next is longer than 1048576 letters",
+    ),
+    "a huge code of a fault": (
+        lambda: envelope(f"<s:Fault><detail><FaultCode>{'9' * 600}</FaultCode></detail></s:Fault>"),
+        "FaultCode is longer than 512 letters",
+    ),
+    "a huge name in a list of attributes": (
+        lambda: envelope(
+            "<cwmp:GetParameterAttributesResponse><ParameterList><ParameterAttributeStruct>"
+            f"<Name>{'x' * 600}</Name></ParameterAttributeStruct></ParameterList></cwmp:GetParameterAttributesResponse>"
+        ),
+        "Name is longer than 512 letters",
     ),
     "a huge id": (lambda: envelope(INFORM, header=f"<cwmp:ID>{'x' * 300}</cwmp:ID>"), "the cwmp:ID is longer than 256"),
     "a huge key": (
         lambda: in_body(
-            "<DeviceId/><Event><EventStruct><EventCode>1 BOOT</EventCode>"
+            f"{DEVICE_ID}<Event><EventStruct><EventCode>1 BOOT</EventCode>"
             f"<CommandKey>{'x' * 600}</CommandKey></EventStruct></Event>"
         ),
-        "the DeviceId has no OUI",
+        "CommandKey is longer than 512 letters",
     ),
     "an endless message": (lambda: GOOD[:-15] + b"<a>x</a>" * 1_100_000, "the message is longer than 8388608 bytes"),
     "300,000 elements": (lambda: in_body("<a/>" * 300_001), "more than 300000 tags"),
@@ -113,6 +124,10 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "UTF-32": (lambda: GOOD.decode().encode("utf-32"), "UTF-8 is expected"),
     "UTF-7 that says so": (
         lambda: b'<?xml version="1.0" encoding="UTF-7"?>+ADw-a/+AD4-',
+        "UTF-7 is not taken",
+    ),
+    "UTF-7 that says so before something else": (
+        lambda: with_prolog('<?xml version="1.0" encoding="utf-7"?><?a?>'),
         "UTF-7 is not taken",
     ),
     "UTF-7 that does not say so": (lambda: b"+ADw-a/+AD4-", "not well-formed XML"),

@@ -69,7 +69,7 @@ def _place(chance: random.Random, data: bytes) -> int:
     return chance.randrange(len(data) + 1)
 
 
-def _flip(chance: random.Random, data: bytes, _: list[bytes]) -> bytes:
+def _flip(chance: random.Random, data: bytes, _begin: list[bytes]) -> bytes:
     changed = bytearray(data)
     for _ in range(chance.randint(1, 4)):
         if changed:

@@ -15,7 +15,7 @@ from agent.acs.soap.value_types import WIRE_TYPES
 
 # All that XML can carry.
 LETTERS = st.characters(
-    exclude_categories=("Cs",),
+    exclude_categories=["Cs"],
     exclude_characters=[*(chr(code) for code in range(32) if chr(code) not in "\t\n\r"), "\ufffe", "\uffff"],
 )
 VERBATIM = st.text(LETTERS, max_size=20)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
+import resource
 import threading
 import time
-import tracemalloc
 
 import psutil
 import pytest
@@ -23,27 +22,27 @@ DEADLINE_SECONDS = 2.0
 MEMORY_MOST_BYTES = 200_000_000
 
 
+def peak_bytes() -> int:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_is_refused_soon_and_cheaply(name: str) -> None:
     make, reason = ATTACKS[name]
     data = make()
-    gc.collect()
-    tracemalloc.start()
-    before = psutil.Process().memory_info().rss
-    started = time.perf_counter()
+    peak = peak_bytes()
+    started = time.process_time()
 
     with pytest.raises(ProtocolError) as refused:
         decode(data)
 
-    seconds = time.perf_counter() - started
-    grown = psutil.Process().memory_info().rss - before
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    seconds = time.process_time() - started
     assert reason in str(refused.value)
     assert len(str(refused.value)) < 250
     assert len(refused.value.sample) <= ProtocolError.SAMPLE_LIMIT
     assert seconds < DEADLINE_SECONDS
-    assert max(grown, most) < MEMORY_MOST_BYTES
+    assert peak_bytes() - peak < MEMORY_MOST_BYTES
 
 
 def test_a_charset_of_utf_7_is_refused_whatever_the_bytes_are() -> None:
@@ -74,7 +73,7 @@ def test_an_id_full_of_markup_is_echoed_as_text() -> None:
     answer = encode(soap.Envelope(message=soap.InformResponse(), id=received.id))
 
     root = etree.fromstring(answer)
-    assert [element.tag.rpartition("}")[2] for element in root.iter()] == [
+    assert [etree.QName(element).localname for element in root.iter()] == [
         *("Envelope", "Header", "ID", "Body", "InformResponse", "MaxEnvelopes"),
     ]
     assert root[0][0].text == received.id == '1</cwmp:ID><evil a="b"/>&\' ]]>\rx'
@@ -109,14 +108,14 @@ def test_20000_values_in_one_answer_are_read(spaces: str) -> None:
         )
         for number in range(count)
     )
-    started = time.perf_counter()
+    started = time.process_time()
 
     message = decode(values(structs)).message
 
     assert isinstance(message, soap.GetParameterValuesResponse)
     assert len(message.parameters) == count
     assert message.parameters[-1].value == f"a value = {count - 1}"
-    assert time.perf_counter() - started < DEADLINE_SECONDS
+    assert time.process_time() - started < DEADLINE_SECONDS
 
 
 def test_20000_attributes_in_one_answer_are_read() -> None:
@@ -136,13 +135,13 @@ def test_20000_attributes_in_one_answer_are_read() -> None:
 )
 def test_even_what_is_dear_to_repair_is_soon_read(filling: bytes) -> None:
     data = values(value("A", "<Value>_</Value>") * 20_000).replace(b"_", filling)
-    started = time.perf_counter()
+    started = time.process_time()
 
     message = decode(data).message
 
     assert isinstance(message, soap.GetParameterValuesResponse)
     assert len(message.parameters) == 20_000
-    assert time.perf_counter() - started < 2 * DEADLINE_SECONDS
+    assert time.process_time() - started < 2 * DEADLINE_SECONDS
 
 
 def test_ever_new_names_do_not_fill_the_memory() -> None:

@@ -100,7 +100,9 @@ def test_the_header_of_any_version_is_read() -> None:
     header = (
         "<cwmp:HoldRequests>true</cwmp:HoldRequests><cwmp:NoMoreRequests>0</cwmp:NoMoreRequests>"
         "<cwmp:SessionTimeout> 60 </cwmp:SessionTimeout><cwmp:UseCWMPVersion>1.4</cwmp:UseCWMPVersion>"
-        "<cwmp:SupportedCWMPVersions>1.0, 1.2,1.4,</cwmp:SupportedCWMPVersions><x:Else xmlns:x='y'>z</x:Else>"
+        "<cwmp:SupportedCWMPVersions>1.0, 1.2,1.4,</cwmp:SupportedCWMPVersions><x:Else xmlns:x='y'>"
+        + "z" * 1000
+        + "</x:Else>"
     )
 
     read = decode(envelope(INFORM, header=header))
