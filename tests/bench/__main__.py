@@ -16,12 +16,30 @@ from rich.console import Console
 from rich.table import Table
 
 import agent
-from tests.bench import bench_acs, bench_cli, bench_modemmanager, bench_plug, bench_routing, bench_steady, bench_thirty
+from tests.bench import (
+    bench_acs,
+    bench_cli,
+    bench_modemmanager,
+    bench_plug,
+    bench_routing,
+    bench_soap,
+    bench_steady,
+    bench_thirty,
+)
 from tests.bench.figures import Figure, Noise, measure_noise
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     module.NAME: module.run
-    for module in (bench_cli, bench_routing, bench_plug, bench_thirty, bench_steady, bench_acs, bench_modemmanager)
+    for module in (
+        bench_cli,
+        bench_soap,
+        bench_routing,
+        bench_plug,
+        bench_thirty,
+        bench_steady,
+        bench_acs,
+        bench_modemmanager,
+    )
 }
 ONLY_WHEN_NAMED = frozenset({bench_acs.NAME, bench_modemmanager.NAME})
 """Minutes each; the latter needs the lab's image."""
