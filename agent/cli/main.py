@@ -20,8 +20,11 @@ COMMANDS = {
     "agent": ("agent.cli.agent", "Look after this host's modems (run by systemd)."),
     "completion": ("agent.cli.completion", "Print the shell's completion script."),
     "config": ("agent.cli.config", "Check and show the settings."),
+    "credential": ("agent.cli.credential", "Say what CPEs may log in with."),
     "demo": ("agent.cli.demo", "Run everything on emulated modems."),
+    "device": ("agent.cli.device", "Show and command devices that talk TR-069."),
     "doctor": ("agent.cli.doctor", "Check this host, and say how to mend what is wrong."),
+    "file": ("agent.cli.file", "Add, list and remove files for devices."),
     "host": ("agent.cli.host", "Take lastmile's network set-up off this machine."),
     "migrate": ("agent.cli.migrate", "Bring the database's schema up to date."),
     "modem": ("agent.cli.modem", "Show and command one modem."),
@@ -29,8 +32,8 @@ COMMANDS = {
     "status": ("agent.cli.status", "Show the modems."),
     "token": ("agent.cli.token", "Create, list and revoke API tokens."),
     "version": ("agent.cli.version", "Print the version."),
-    "worker": ("agent.cli.worker", "Background jobs of the ACS (run by systemd)."),
     "web": ("agent.cli.web", "Serve the REST API (run by systemd)."),
+    "worker": ("agent.cli.worker", "Background jobs of the ACS (run by systemd)."),
 }
 
 
@@ -56,8 +59,8 @@ class LazyGroup(click.Group):
 
 
 EPILOG = (
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 4 no such thing, 5 the modem refused, 69 database or agent "
-    "unavailable, 70 a bug, 75 no answer in time, 78 the settings must be corrected."
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 4 no such thing, 5 the modem or device refused, 69 database or "
+    "agent unavailable, 70 a bug, 75 no answer in time, 78 the settings must be corrected."
 )
 
 
@@ -71,7 +74,7 @@ EPILOG = (
 @click.version_option(__version__, prog_name="lastmile")
 @click.pass_context
 def lastmile(ctx: click.Context, config: Path | None) -> None:
-    """Look after the last mile: LTE modems that serve as proxies."""
+    """Look after the last mile: LTE modems that serve as proxies, and devices that talk TR-069."""
     # A command says what went wrong once, in its error; `agent` and `web` start a log of their own.
     logging.getLogger().addHandler(logging.NullHandler())
     ctx.obj = config

@@ -13,9 +13,8 @@ import click
 from agent.cli.context import load_settings
 
 if TYPE_CHECKING:
-    from agent.core.settings.schema import AcsSettings, Settings, WebSettings
-    from agent.store.database import Database
-    from agent.web.services import DeviceServices, Services
+    from agent.core.settings.schema import Settings, WebSettings
+    from agent.web.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +68,7 @@ def _served_address(settings: WebSettings, listener: socket.socket | None) -> st
 
 def build_services(settings: Settings) -> Services:
     """What the web process works with; nothing connects before it is used."""
+    from agent.cli.device_store import device_services
     from agent.store.audit import AuditLog
     from agent.store.database import Database
     from agent.store.fleet import Fleet
@@ -102,35 +102,4 @@ def build_services(settings: Settings) -> Services:
         events=events,
         listener=listener,
         machine_name=socket.gethostname(),
-    )
-
-
-def device_services(database: Database, settings: AcsSettings) -> DeviceServices:
-    """The store of devices that talk TR-069; nothing connects before it is used."""
-    from agent.store.acs_statistics import AcsStatistics
-    from agent.store.connection_requests import ConnectionRequests
-    from agent.store.credentials import Credentials
-    from agent.store.device_parameters import DeviceParameters
-    from agent.store.device_waiters import make_waiters
-    from agent.store.devices import Devices
-    from agent.store.faults import Faults
-    from agent.store.file_shelf import FileShelf
-    from agent.store.files import Files
-    from agent.store.session_history import SessionHistory
-    from agent.store.tasks import Tasks
-    from agent.web.services import DeviceServices
-
-    waiters = make_waiters(database)
-    return DeviceServices(
-        settings=settings,
-        waiters=waiters,
-        devices=Devices(database),
-        parameters=DeviceParameters(database),
-        tasks=Tasks(database, waiters),
-        requests=ConnectionRequests(database, waiters),
-        sessions=SessionHistory(database),
-        faults=Faults(database),
-        files=Files(database, FileShelf(settings.file_dir), bytes_most=settings.file_bytes_most),
-        credentials=Credentials(database, settings.realm),
-        statistics=AcsStatistics(database),
     )

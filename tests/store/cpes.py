@@ -164,7 +164,7 @@ def fail_task(url: str, task: int, code: str, message: str, wait_seconds: float 
 class Answering:
     """Does something to every task that turns up, as a device would, until it is stopped."""
 
-    def __init__(self, url: str, react: Callable[[int, str], None]) -> None:
+    def __init__(self, url: str, react: Callable[[int, str], object]) -> None:
         self.seen: list[tuple[int, str]] = []
         self._url = url
         self._react = react

@@ -11,16 +11,16 @@ import pytest
 
 from agent.acs.tasks import Arguments, TaskStatus, parse_arguments
 from agent.core.clock import Deadline
-from agent.core.errors import ConfigError
 from agent.store import tasks as tasks_module
 from agent.store.connection_requests import ConnectionRequests
 from agent.store.database import Database
+from agent.store.device_errors import DeletedError, QueueFullError, RefusedError, TaskFinishedError, UnknownFileError
 from agent.store.device_rows import RequestState
-from agent.store.device_waiters import DeletedError, make_waiters
+from agent.store.device_waiters import make_waiters
 from agent.store.devices import Devices
 from agent.store.faults import Faults
 from agent.store.fleet import Fleet
-from agent.store.tasks import Created, QueueFullError, TaskFinishedError, TaskOrder, Tasks, UnknownFileError
+from agent.store.tasks import Created, TaskOrder, Tasks
 from agent.store.waiting import Waiters
 from tests.store.cpes import add_device, fail_task, finish_task, key_of
 from tests.store.farm import eventually, rows
@@ -116,10 +116,10 @@ class TestTasks:
 
     def test_what_cannot_be_kept_is_refused(self, tasks: Tasks, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
         values = [{"name": f"Device.X.{index}", "value": "y" * 60_000} for index in range(20)]
-        with pytest.raises(ConfigError, match="refused"):
+        with pytest.raises(RefusedError, match="refused"):
             tasks.create(device, order(parse_arguments("setParameterValues", {"values": values})))
         nul = parse_arguments("setParameterValues", {"values": [{"name": "Device.X", "value": "\x00"}]})
-        with pytest.raises(ConfigError, match="refused"):
+        with pytest.raises(RefusedError, match="refused"):
             tasks.create(device, order(nul))
         monkeypatch.setattr(tasks_module, "PENDING_MOST", 2)
         make(tasks, device)

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from agent.core.errors import ConfigError
 from agent.store.database import Database
+from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
 from agent.store.device_query import DeviceFilter, DeviceOrder, DeviceSort
 from agent.store.device_rows import DeviceRow, DeviceState, SessionStatus
-from agent.store.devices import DeviceBusyError, Devices
+from agent.store.devices import Devices
 from agent.store.fleet import Fleet
 from tests.store.cpes import (
     add_device,
@@ -158,7 +158,7 @@ class TestPages:
         add_device(database_url)
         for key in ("some day", "\x00", "infinity plus one"):
             order = DeviceOrder(sort=DeviceSort.LAST_INFORM, after=(key, "x"))
-            with pytest.raises(ConfigError):
+            with pytest.raises(PlaceError):
                 devices.fetch_page(DeviceFilter(), order)
 
     def test_no_devices(self, devices: Devices) -> None:
@@ -265,9 +265,9 @@ class TestDevice:
         assert devices.replace_tags(device_id, ()) == ()
         assert [event.payload["tags"] for event in fleet.fetch_events(start)] == [["a", "b"], ["a"], ["a", "x"], []]
         for tag in ("", "-a", "a b", "x" * 65, "ü", "nul\x00"):
-            with pytest.raises(ConfigError, match="a tag has"):
+            with pytest.raises(RefusedError, match="a tag has"):
                 devices.add_tags(device_id, ("good", tag))
-        with pytest.raises(ConfigError, match="100 tags"):
+        with pytest.raises(RefusedError, match="100 tags"):
             devices.add_tags(device_id, [f"t{number}" for number in range(101)])
         assert devices.fetch_tags(device_id) == ()
         assert devices.add_tags("nobody", ("a",)) is None

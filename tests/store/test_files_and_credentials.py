@@ -15,12 +15,12 @@ import psycopg
 import pytest
 
 from agent.acs.tasks import parse_arguments
-from agent.core.errors import ConfigError
-from agent.store.credentials import CredentialExistsError, Credentials
+from agent.store.credentials import Credentials
 from agent.store.database import Database
+from agent.store.device_errors import CredentialTakenError, FileInUseError, FileTakenError, RefusedError
 from agent.store.device_waiters import make_waiters
 from agent.store.file_shelf import ABANDONED_SECONDS, FileShelf, FileTooLargeError, StorageError
-from agent.store.files import FileFacts, FileInUseError, Files, FileTakenError, clean_name
+from agent.store.files import FileFacts, Files, clean_name
 from agent.store.tasks import TaskOrder, Tasks
 from tests.store.cpes import add_device
 from tests.store.farm import rows
@@ -100,7 +100,7 @@ class TestAdding:
             files.add(FileFacts(name="a"), (b"x" * 99_999, b"xx"), "anna")
         with pytest.raises(RuntimeError):
             files.add(FileFacts(name="a"), broken(), "anna")
-        with pytest.raises(ConfigError, match="refused"):
+        with pytest.raises(RefusedError, match="refused"):
             files.add(FileFacts(name="a", kind="9"), (b"x",), "anna")
         assert content_of(directory) == {}
         assert files.fetch_page() == ()
@@ -141,7 +141,7 @@ def test_names_are_made_harmless(given: str, name: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "..", "/", "___", "///", "\x00"])
 def test_what_is_no_name(given: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(RefusedError):
         clean_name(given)
 
 
@@ -217,7 +217,7 @@ class TestCredentials:
         assert md5 == hashlib.md5(secret).hexdigest()
         assert sha256 == hashlib.sha256(secret).hexdigest()
         assert credentials.list() == (row,)
-        with pytest.raises(CredentialExistsError):
+        with pytest.raises(CredentialTakenError):
             credentials.add("cpe-1", "other")
         assert credentials.remove("cpe-1")
         assert not credentials.remove("cpe-1")
@@ -241,6 +241,6 @@ class TestCredentials:
         self, database: Database, username: str, password: str, device_id: str | None
     ) -> None:
         credentials = Credentials(database, "lastmile")
-        with pytest.raises(ConfigError):
+        with pytest.raises(RefusedError):
             credentials.add(username, password, device_id)
         assert credentials.list() == ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.acs.tasks import TaskStatus
-from agent.core.errors import ConfigError
 from agent.store.acs_statistics import AcsStatistics
 from agent.store.database import Database
+from agent.store.device_errors import PlaceError
 from agent.store.device_rows import DeviceState, SessionStatus
 from agent.store.session_history import SessionHistory
 from tests.store.cpes import add_device, begin_session, end_session, fail_task, key_of, serial_number_of, tree
@@ -58,7 +58,7 @@ def test_past_ones_page_by_page(sessions: SessionHistory, database_url: str) -> 
     assert seen == [row[0] for row in ordered]
     newest = (sessions.fetch_past(serial_number_of(1)) or ())[0]
     assert (newest.device_id, newest.inform_events, newest.parameters) == (device, ["0 BOOTSTRAP"], 3)
-    with pytest.raises(ConfigError):
+    with pytest.raises(PlaceError):
         sessions.fetch_past(serial_number_of(1), before=("yesterday or so", 1))
 
 

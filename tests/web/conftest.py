@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg.types.json import Jsonb
 
-from agent.cli.web import device_services
+from agent.cli.device_store import device_services
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.modem.ports import CommandRequest
 from agent.store.audit import AuditLog

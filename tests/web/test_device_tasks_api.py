@@ -18,7 +18,7 @@ from tests.store.cpes import Answering, add_device, fail_task, finish_task
 from tests.store.farm import rows
 from tests.web.conftest import Headers
 
-Work = Callable[[int, str], None]
+Work = Callable[[int, str], object]
 
 
 @pytest.fixture

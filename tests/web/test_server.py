@@ -37,10 +37,10 @@ def free_tcp_port() -> int:
 class Server:
     """A server process that was started with every warning an error."""
 
-    def __init__(self, url: str, port: int) -> None:
+    def __init__(self, url: str, port: int, *more: str) -> None:
         self.port = port
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.web.serving", url, str(port)],
+            [sys.executable, "-W", "error", "-m", "tests.web.serving", url, str(port), *more],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

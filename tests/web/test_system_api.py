@@ -14,9 +14,12 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.core.clock import wall
+from agent.store.acs_counters import AcsCounters
+from agent.store.database import Database
 from agent.store.rows import HostRow
 from agent.version import __version__
 from agent.web.app import create_app
+from agent.web.cwmp.counters import Counters
 from agent.web.metrics import Metrics
 from agent.web.views_system import AGENT_SILENT_AFTER, judge
 from tests.store.cpes import add_device, begin_session, end_session, key_of, serial_number_of, tree, write_values
@@ -134,13 +137,30 @@ class TestMetrics:
 
         assert value("devices", state="accepted", online="true") == 2
         assert value("devices", state="held", online="false") == 1
-        assert (value("cwmp_sessions"), value("cwmp_sessions_discovering")) == (1, 1)
+        assert (value("cwmp_sessions_active"), value("cwmp_sessions_discovering")) == (1, 1)
         assert (value("tasks", status="pending"), value("tasks", status="failed")) == (3, 0)
         assert value("faults") == 0
         assert value("cwmp_sessions_last_minute", outcome="completed") == 1
         assert value("cwmp_sessions_last_minute", outcome="timeout") == 1
         assert value("cwmp_sessions_last_minute", outcome="failed") == 0
         assert value("cwmp_session_mean_duration_seconds") == pytest.approx(2, abs=0.01)
+
+    def test_what_the_workers_of_the_acs_count(self, client: FlaskClient, viewer: Headers, url: str) -> None:
+        with Database(url) as database:
+            for _ in range(2):
+                counters = Counters(AcsCounters(database).add)
+                counters.count("sessions_total", "outcome", "completed", by=3)
+                counters.count("rpcs_total", "method", "Reboot")
+                for seconds in (0.004, 0.03, 99.0):
+                    counters.time("request_seconds", seconds)
+                counters.flush()
+        found = self.samples(client, viewer)
+        assert found["lastmile_cwmp_sessions_total", frozenset({("outcome", "completed")})] == 6
+        assert found["lastmile_cwmp_rpcs_total", frozenset({("method", "Reboot")})] == 2
+        for bound, count in (("0.005", 2), ("0.025", 2), ("0.05", 4), ("5.0", 4), ("+Inf", 6)):
+            assert found["lastmile_cwmp_request_seconds_bucket", frozenset({("le", bound)})] == count
+        assert found["lastmile_cwmp_request_seconds_count", frozenset()] == 6
+        assert found["lastmile_cwmp_request_seconds_sum", frozenset()] == pytest.approx(198.068)
 
     def test_without_the_database(self, url: str) -> None:
         nowhere = make_services(url.partition("?")[0] + "?host=/nonexistent")
