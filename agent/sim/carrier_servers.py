@@ -21,6 +21,7 @@ import dns.rrset
 from agent.sim.records import CarrierEvent
 
 _REQUEST_SECONDS = 30.0
+_ANSWER_SECONDS = 900.0
 _MOST_DOWNLOAD_BYTES = 1 << 30
 _BLOCK = b"".join(number.to_bytes(4, "big") for number in range(16_384))
 """Every four bytes of it are others, so that a piece that is missing or twice is seen."""
@@ -158,6 +159,8 @@ class CarrierServers:
             while True:
                 async with asyncio.timeout(_REQUEST_SECONDS):
                     request = await reader.readuntil(b"\r\n\r\n")
+                # Clients may be slow on purpose.
+                async with asyncio.timeout(_ANSWER_SECONDS):
                     if not await self._answer_web(request, writer):
                         return
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
