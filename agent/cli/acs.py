@@ -82,6 +82,7 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     from agent.store.listen import Listener
     from agent.store.transfers import TransferStore
     from agent.web.cwmp.app import AcsApp
+    from agent.web.cwmp.bodies import BodyWatch
     from agent.web.cwmp.counters import Counters
     from agent.web.cwmp.exchange import Exchange
     from agent.web.cwmp.files import create_file_app
@@ -106,11 +107,12 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     gate = CwmpGate(acs, store, credentials)
     counters = Counters(AcsCounters(database).add)
     transfers = FileTransfers(acs, store, TransferStore(database))
+    bodies = BodyWatch()
     worker = f"{socket.gethostname()}/{os.getpid()}"
     app = AcsApp(
-        Exchange(store, acs, gate, transfers, counters, worker=worker),
+        Exchange(store, acs, gate, transfers, counters, worker=worker, bodies=bodies),
         PeerResolver(acs.trusted_proxies).peer_of,
-        create_file_app(acs, transfers, gate.nonces),
+        create_file_app(acs, transfers, gate.nonces, bodies),
         retry_after_seconds=acs.retry_after_seconds,
     )
     listener.start()

@@ -118,9 +118,6 @@ class TestTasks:
         values = [{"name": f"Device.X.{index}", "value": "y" * 60_000} for index in range(20)]
         with pytest.raises(RefusedError, match="refused"):
             tasks.create(device, order(parse_arguments("setParameterValues", {"values": values})))
-        nul = parse_arguments("setParameterValues", {"values": [{"name": "Device.X", "value": "\x00"}]})
-        with pytest.raises(RefusedError, match="refused"):
-            tasks.create(device, order(nul))
         monkeypatch.setattr(tasks_module, "PENDING_MOST", 2)
         make(tasks, device)
         make(tasks, device)

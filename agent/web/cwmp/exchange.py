@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -24,12 +25,13 @@ from agent.core.settings.schema import AcsSettings
 from agent.store.cwmp import CwmpStore, InformFacts, Verdict
 from agent.store.cwmp_rows import Loaded, SessionKey, TaskRow
 from agent.web.cwmp.answers import NOTHING, Answer, message, refuse, wait
+from agent.web.cwmp.bodies import BodyWatch, TooSlow
 from agent.web.cwmp.body import TooLarge, UnknownCoding, charset_of, read_body
+from agent.web.cwmp.cookies import SessionCookies
 from agent.web.cwmp.counters import Counters
 
 logger = logging.getLogger(__name__)
 
-COOKIE = "session"
 _NEW_STATES = {"accept": "accepted", "hold": "held", "refuse": "refused"}
 
 
@@ -81,6 +83,7 @@ class Exchange:
         counters: Counters,
         *,
         worker: str,
+        bodies: BodyWatch | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -88,6 +91,9 @@ class Exchange:
         self._transfers = transfers
         self._counters = counters
         self._worker = worker
+        self._bodies = bodies or BodyWatch()
+        self._cookies = SessionCookies(store.transfer_key)
+        self._working = threading.BoundedSemaphore(settings.threads)
         self._retries = RetryPolicy(retries_most=settings.fault_retries, first_seconds=settings.fault_retry_seconds)
 
     def answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
@@ -103,15 +109,28 @@ class Exchange:
         return answer
 
     def _answer(self, environ: Mapping[str, Any], peer: str | None) -> Answer:
-        key = _cookie(environ)
+        key = self._cookies.find(environ.get("HTTP_COOKIE", ""))
         passed = self._gate.check(environ, in_session=key is not None)
         if isinstance(passed, Answer):
             return passed
+        if _lacks_length(environ):
+            return refuse(HTTPStatus.LENGTH_REQUIRED, "how long is the message?", ("Connection", "close"))
         try:
-            body = read_body(environ, self._settings.body_bytes_most)
+            with self._bodies.reading(environ):
+                body = read_body(environ, self._settings.body_bytes_most)
+        except ProtocolError as exc:
+            return self._bad_message(exc, key, peer, passed)
+        # Those that wait for their bodies are many, those that work few.
+        with self._working:
+            return self._answer_message(body, key, environ, peer, passed)
+
+    def _answer_message(
+        self, body: bytes, key: SessionKey | None, environ: Mapping[str, Any], peer: str | None, passed: Passed
+    ) -> Answer:
+        try:
             envelope = decode(body, charset=charset_of(environ.get("CONTENT_TYPE", ""))) if body.strip() else None
         except ProtocolError as exc:
-            return self._bad_message(exc, key, peer)
+            return self._bad_message(exc, key, peer, passed)
         if envelope is not None and isinstance(envelope.message, soap.Inform):
             return self._begin(envelope, envelope.message, peer, passed)
         if key is None:
@@ -129,11 +148,13 @@ class Exchange:
             return key
         return self._store.find_by_peer(peer, passed.principal)
 
-    def _bad_message(self, exc: ProtocolError, key: SessionKey | None, peer: str | None) -> Answer:
+    def _bad_message(self, exc: ProtocolError, key: SessionKey | None, peer: str | None, passed: Passed) -> Answer:
         logger.warning("a CPE's message is refused", extra={"PEER": peer, "REASON": str(exc), "SAMPLE": exc.sample})
-        if key is not None:
+        if key is not None and self._is_senders(key, peer, passed):
             self._store.fail(key, str(exc))
         match exc:
+            case TooSlow():
+                status = HTTPStatus.REQUEST_TIMEOUT
             case TooLarge():
                 status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             case UnknownCoding():
@@ -141,6 +162,10 @@ class Exchange:
             case _:
                 status = HTTPStatus.BAD_REQUEST
         return refuse(status, str(exc), ("Connection", "close"))
+
+    def _is_senders(self, key: SessionKey, peer: str | None, passed: Passed) -> bool:
+        loaded = self._store.load(key, principal=passed.principal, peer=peer, empty=False, nonce=passed.nonce)
+        return loaded.verdict == "open"
 
     # Inform
 
@@ -162,7 +187,7 @@ class Exchange:
         if tasks:
             self._store.tasks_done_by_event(begun.key.device, tasks)
         reply = soap.Envelope(message=soap.InformResponse(), id=envelope.id, version=envelope.version)
-        return message(encode(reply), ("Set-Cookie", f"{COOKIE}={begun.key.render()}; Path=/"))
+        return message(encode(reply), ("Set-Cookie", self._cookies.render(begun.key)))
 
     def _facts(self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed) -> InformFacts:
         values = {each.name: each.value for each in inform.parameters}
@@ -304,12 +329,10 @@ class Exchange:
         return refuse(HTTPStatus.BAD_REQUEST, "no session: begin with an Inform", ("Connection", "close"))
 
 
-def _cookie(environ: Mapping[str, Any]) -> SessionKey | None:
-    for pair in environ.get("HTTP_COOKIE", "")[:4096].split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE and (key := SessionKey.parse(value.strip().strip('"'))) is not None:
-            return key
-    return None
+def _lacks_length(environ: Mapping[str, Any]) -> bool:
+    """Whether a message is announced whose end nobody could tell; without a Content-Type it is an empty POST."""
+    ends = environ.get("CONTENT_LENGTH") or environ.get("HTTP_TRANSFER_ENCODING")
+    return not ends and bool(environ.get("CONTENT_TYPE"))
 
 
 def _untagged(envelope: soap.Envelope | None, key: SessionKey) -> soap.Envelope | None:

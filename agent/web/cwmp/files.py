@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,26 +22,31 @@ from agent.acs.access.headers import Basic, parse_authorization, render_basic_ch
 from agent.core.errors import ProtocolError, TransientError
 from agent.core.settings.schema import AcsSettings
 from agent.store.transfers import StoredFile, Transfer
+from agent.web.cwmp.bodies import BodyWatch, TooSlow
 from agent.web.cwmp.gate import NonceMaker
 from agent.web.cwmp.transfers import DOWNLOADS, UPLOADS, FileTransfers, user_of
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
+TRANSFERS_MOST = 32
+"""Of one worker: each takes a thread for as long as the CPE's line needs."""
 
 
-def create_file_app(settings: AcsSettings, transfers: FileTransfers, nonces: NonceMaker) -> Flask:
+def create_file_app(
+    settings: AcsSettings, transfers: FileTransfers, nonces: NonceMaker, bodies: BodyWatch | None = None
+) -> Flask:
     """The WSGI application below /files and /uploads."""
     app = Flask("lastmile-files", static_folder=None)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    desk = _Desk(settings, transfers, nonces)
+    desk = _Desk(settings, transfers, nonces, bodies or BodyWatch())
 
     @app.get(f"/{DOWNLOADS}/<int:task>/<name>")
     def download(task: int, name: str) -> Response:
         transfer = desk.admit(task, "download")
         if isinstance(transfer, Response):
             return transfer
-        return desk.send(transfer, name)
+        return desk.in_turn(lambda: desk.send(transfer, name))
 
     @app.route(f"/{UPLOADS}/<int:task>", methods=["PUT", "POST"])
     @app.route(f"/{UPLOADS}/<int:task>/<path:name>", methods=["PUT", "POST"])
@@ -49,13 +55,16 @@ def create_file_app(settings: AcsSettings, transfers: FileTransfers, nonces: Non
         transfer = desk.admit(task, "upload")
         if isinstance(transfer, Response):
             return transfer
-        return desk.receive(transfer)
+        return desk.in_turn(lambda: desk.receive(transfer))
 
     @app.errorhandler(TransientError)
     def later(error: TransientError) -> Response:
         logger.warning("a transfer must wait", extra={"REASON": str(error)})
-        headers = {"Retry-After": str(settings.retry_after_seconds)}
-        return Response("try again later\n", HTTPStatus.SERVICE_UNAVAILABLE, headers)
+        return desk.later("try again later")
+
+    @app.errorhandler(TooSlow)
+    def gone(error: TooSlow) -> Response:
+        return Response(f"{error}\n", HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"})
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
@@ -65,10 +74,28 @@ def create_file_app(settings: AcsSettings, transfers: FileTransfers, nonces: Non
 
 
 class _Desk:
-    def __init__(self, settings: AcsSettings, transfers: FileTransfers, nonces: NonceMaker) -> None:
+    def __init__(self, settings: AcsSettings, transfers: FileTransfers, nonces: NonceMaker, bodies: BodyWatch) -> None:
         self._settings = settings
         self._transfers = transfers
         self._nonces = nonces
+        self._bodies = bodies
+        self._turns = threading.BoundedSemaphore(TRANSFERS_MOST)
+
+    def in_turn(self, transfer: Callable[[], Response]) -> Response:
+        """Carry a transfer out, unless there are too many already. A turn ends when the answer has been sent."""
+        if not self._turns.acquire(blocking=False):
+            return self.later("too many transfers at once")
+        try:
+            response = transfer()
+        except BaseException:
+            self._turns.release()
+            raise
+        response.call_on_close(self._turns.release)
+        return response
+
+    def later(self, why: str) -> Response:
+        headers = {"Retry-After": str(self._settings.retry_after_seconds)}
+        return Response(f"{why}\n", HTTPStatus.SERVICE_UNAVAILABLE, headers)
 
     def admit(self, task: int, kind: str) -> Transfer | Response:
         """The transfer that the request may carry out, or the refusal."""
@@ -115,12 +142,15 @@ class _Desk:
         with _temporary(folder) as path:
             digest, size = hashlib.sha256(), 0
             with path.open("wb") as out:
-                while chunk := request.stream.read(CHUNK_BYTES):
+                while chunk := self._next_piece():
                     size += len(chunk)
                     if size > most:
                         return Response(f"more than {most} bytes\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                     digest.update(chunk)
                     out.write(chunk)
+                if request.content_length not in (None, size):
+                    # granian gives what has come when the CPE hangs up.
+                    return Response("the file is cut off\n", HTTPStatus.BAD_REQUEST, {"Connection": "close"})
                 out.flush()
                 os.fsync(out.fileno())
             stored = StoredFile(name=_name_of(transfer), kind="upload", size=size, sha256=digest.hexdigest())
@@ -130,6 +160,10 @@ class _Desk:
             "a CPE has sent a file", extra={"DEVICE_ID": transfer.device_id, "FILE": stored.name, "BYTES": size}
         )
         return Response(status=HTTPStatus.CREATED)
+
+    def _next_piece(self) -> bytes:
+        with self._bodies.reading(request.environ):
+            return request.stream.read(CHUNK_BYTES)
 
 
 @contextlib.contextmanager

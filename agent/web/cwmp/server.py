@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -30,6 +30,16 @@ HEADER_MILLISECONDS = 20_000
 CONNECTIONS_MOST = 20_000
 """Of one worker, idle ones too: CPEs like to keep theirs open."""
 BACKLOG = 4096
+WAITING_THREADS = 64
+"""Of one worker, beside those that work (acs.threads): they wait for bodies to come and for files to go."""
+_TCP_OPTIONS = {
+    # A CPE that lost its power in the middle of a message says nothing more, and a thread would wait for it for ever.
+    socket.TCP_KEEPIDLE: 30,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+    # The same for one that takes nothing of what is sent to it (milliseconds).
+    socket.TCP_USER_TIMEOUT: 60_000,
+}
 
 
 def worker_count(settings: AcsSettings) -> int:
@@ -70,6 +80,7 @@ def serve(
     `on_ready` is called in the first worker that is about to accept requests; `watch` is started there. A worker that
     dies is replaced. Raises ConfigError when no worker starts, TransientError when they die again and again."""
     _allow_connections()
+    _notice_dead_peers(listener)
     begun = mmap.mmap(-1, 1)  # shared with the workers
     address, port = address_of(listener)
 
@@ -91,8 +102,11 @@ def serve(
             address=address,
             port=port,
             interface=Interfaces.WSGI,
+            # No CPE speaks HTTP/2, so its floods need not be defended against. And while granian waits to see which of
+            # them it is, a connection that says nothing is not timed.
+            http=HTTPModes.http1,
             workers=worker_count(settings),
-            blocking_threads=settings.threads,
+            blocking_threads=settings.threads + WAITING_THREADS,
             backlog=BACKLOG,
             backpressure=CONNECTIONS_MOST,
             websockets=False,
@@ -114,6 +128,13 @@ def serve(
         raise ConfigError("no worker of the ACS starts; its log says why") from error
     finally:
         begun.close()
+
+
+def _notice_dead_peers(listener: socket.socket) -> None:
+    """Accepted connections inherit these options (tcp(7))."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _TCP_OPTIONS.items():
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _tls(settings: AcsSettings) -> dict[str, Any]:

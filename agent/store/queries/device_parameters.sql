@@ -1,0 +1,19 @@
+-- name: fetch_device
+SELECT id, model_id FROM devices WHERE device_id = %(device_id)s
+
+-- name: fetch_values
+SELECT chunk."values", extract(epoch FROM chunk.at)::double precision AS at, chunk.times
+FROM parameter_chunks AS chunk
+WHERE chunk.device_id = %(device)s
+AND (starts_with(chunk.top, %(prefix)s) OR starts_with(%(prefix)s, chunk.top))
+AND (%(since)s::timestamptz IS NULL OR chunk.at > %(since)s OR chunk.times IS NOT NULL)
+UNION ALL
+SELECT inform."values", extract(epoch FROM inform.at)::double precision, NULL
+FROM device_informs AS inform
+WHERE inform.device_id = %(device)s AND (%(since)s::timestamptz IS NULL OR inform.at > %(since)s)
+
+-- name: fetch_traits
+SELECT entries, false AS own FROM model_parameters WHERE model_id = %(model)s AND top = ANY(%(tops)s::text[])
+UNION ALL
+SELECT entries, true FROM parameter_exceptions WHERE device_id = %(device)s
+ORDER BY own

@@ -1,0 +1,43 @@
+-- name: fetch_open
+SELECT
+    devices.device_id, devices.serial_number,
+    CASE
+        WHEN session.discovery OR session.state -> 'discovery' ->> 'origin' <> 'task'
+            OR (session.state -> 'discovery' ->> 'tree')::boolean THEN 'discovering'
+        ELSE 'active'
+    END AS session_status,
+    session.batch AS session_batch, session.batches AS session_batches, session.parameters AS session_parameters,
+    session.started_at AS session_started_at, session.touched_at AS session_touched_at,
+    session.events AS session_events, session.messages AS session_messages, session.worker AS session_worker,
+    host(session.peer) AS session_peer
+FROM cwmp_sessions AS session JOIN devices ON devices.id = session.device_id
+WHERE (%(serial_number)s::text IS NULL OR devices.serial_number = %(serial_number)s)
+AND (NOT %(discovering)s OR session.discovery OR session.state -> 'discovery' ->> 'origin' <> 'task'
+    OR (session.state -> 'discovery' ->> 'tree')::boolean)
+ORDER BY session.started_at, devices.device_id LIMIT %(limit)s
+
+-- name: fetch_past
+SELECT
+    past.id, devices.device_id, past.started_at, past.ended_at, past.inform_events, past.messages_exchanged,
+    past.outcome, past.reason, past.parameters, past.worker, host(past.peer) AS peer
+FROM devices JOIN sessions AS past ON past.device_id = devices.id
+WHERE devices.serial_number = %(serial_number)s
+AND (%(before_at)s::text IS NULL OR (past.ended_at, past.id) < (%(before_at)s::timestamptz, %(before_id)s))
+ORDER BY past.ended_at DESC, past.id DESC LIMIT %(limit)s
+
+-- name: knows_serial_number
+SELECT EXISTS (SELECT FROM devices WHERE serial_number = %(serial_number)s)
+
+-- name: count_open
+SELECT
+    count(*) AS active,
+    count(*) FILTER (WHERE session.discovery OR session.state -> 'discovery' ->> 'origin' <> 'task'
+        OR (session.state -> 'discovery' ->> 'tree')::boolean) AS discovering,
+    count(DISTINCT worker) AS active_workers
+FROM cwmp_sessions AS session
+
+-- name: count_past
+SELECT
+    outcome, count(*) AS sessions,
+    extract(epoch FROM sum(ended_at - started_at))::double precision AS seconds
+FROM sessions WHERE ended_at >= %(since)s GROUP BY outcome
