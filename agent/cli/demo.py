@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from agent.cli.playground import Playground
+    from agent.store.acs_statistics import AcsStatistics
     from agent.store.fleet import Fleet
 
 NAME = "demo"
@@ -109,21 +110,28 @@ def _show(
     from agent.store.fleet import Fleet
 
     deadline = Deadline.after(seconds) if seconds is not None else None
+    from agent.store.acs_statistics import AcsStatistics
+
     with Database(playground.url, pool_size=1, timeout_seconds=5.0, name="lastmile demo") as database:
-        fleet = Fleet(database)
+        fleet, devices = Fleet(database), AcsStatistics(database)
         try:
             if picture is not None:
-                _draw(playground, fleet, modems, stop, picture)
+                _draw(playground, fleet, devices, modems, stop, picture)
             elif sys.stdout.isatty():
-                _show_live(playground, fleet, modems, stop, deadline)
+                _show_live(playground, fleet, devices, modems, stop, deadline)
             else:
-                _show_lines(playground, fleet, stop, deadline)
+                _show_lines(playground, fleet, devices, stop, deadline)
         finally:
             fleet.close()
 
 
 def _show_live(
-    playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, deadline: Deadline | None
+    playground: Playground,
+    fleet: Fleet,
+    devices: AcsStatistics,
+    modems: int,
+    stop: threading.Event,
+    deadline: Deadline | None,
 ) -> None:
     from rich.console import Console
     from rich.live import Live
@@ -132,12 +140,14 @@ def _show_live(
     with Live(console=console, auto_refresh=False) as live:
         while not stop.wait(0.5):
             _check(playground)
-            live.update(_screen(playground, fleet, modems, console.width), refresh=True)
+            live.update(_screen(playground, fleet, devices, modems, console.width), refresh=True)
             if deadline is not None and deadline.passed:
                 return
 
 
-def _draw(playground: Playground, fleet: Fleet, modems: int, stop: threading.Event, picture: Path) -> None:
+def _draw(
+    playground: Playground, fleet: Fleet, devices: AcsStatistics, modems: int, stop: threading.Event, picture: Path
+) -> None:
     """The screen as it is once everything about every modem is known, as an SVG that loads nothing."""
     import io
     import re
@@ -150,7 +160,7 @@ def _draw(playground: Playground, fleet: Fleet, modems: int, stop: threading.Eve
         known = [row for row in rows if row.status.value == "online" and row.proxy_running and row.operator]
         if len(known) == modems:
             console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO(), color_system="truecolor")
-            console.print(_screen(playground, fleet, modems, console.width))
+            console.print(_screen(playground, fleet, devices, modems, console.width))
             drawn = console.export_svg(title="make demo", unique_id="demo")
             without_fonts = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
             lines = (line.rstrip() for line in without_fonts.splitlines())
@@ -158,8 +168,10 @@ def _draw(playground: Playground, fleet: Fleet, modems: int, stop: threading.Eve
             return
 
 
-def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, deadline: Deadline | None) -> None:
-    """For a pipe or a log: one line whenever a modem's state changes, and the lines to try."""
+def _show_lines(
+    playground: Playground, fleet: Fleet, devices: AcsStatistics, stop: threading.Event, deadline: Deadline | None
+) -> None:
+    """For a pipe or a log: one line whenever a modem's state changes or a CPE was read, and the lines to try."""
 
     last: dict[str, str] = {}
     told = False
@@ -172,6 +184,10 @@ def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, dea
             if last.get(row.serial) != line:
                 last[row.serial] = line
                 click.echo(line)
+        line = _cpes(devices)
+        if line and last.get("") != line:
+            last[""] = line
+            click.echo(line)
         if not told and any(row.status.value == "online" for row in rows):
             told = True
             click.echo(_hints(playground, fleet))
@@ -179,7 +195,7 @@ def _show_lines(playground: Playground, fleet: Fleet, stop: threading.Event, dea
             return
 
 
-def _screen(playground: Playground, fleet: Fleet, modems: int, width: int) -> Group:
+def _screen(playground: Playground, fleet: Fleet, devices: AcsStatistics, modems: int, width: int) -> Group:
     from rich.console import Group
     from rich.text import Text
 
@@ -189,7 +205,19 @@ def _screen(playground: Playground, fleet: Fleet, modems: int, width: int) -> Gr
     online = sum(row.status.value == "online" for row in rows)
     title = f"lastmile demo: {online} of {modems} emulated modems online"
     table = modem_table(rows, width=width, title=title)
-    return Group(table, Text(_hints(playground, fleet)))
+    return Group(table, Text(_cpes(devices)), Text(_hints(playground, fleet)))
+
+
+def _cpes(devices: AcsStatistics) -> str:
+    """The CPEs in one line; empty while none has called."""
+    counts = devices.count_devices()
+    if not counts.total:
+        return ""
+    under_way = devices.count_open_sessions()
+    return (
+        f"CPEs: {counts.total} known, {counts.discovered} with their whole tree read, "
+        f"{under_way.discovering} being read now"
+    )
 
 
 def _hints(playground: Playground, fleet: Fleet) -> str:
@@ -200,6 +228,7 @@ def _hints(playground: Playground, fleet: Fleet) -> str:
         f"  curl -x http://{address} http://whoami.test/\n"
         f"  curl -x socks5h://{address} http://whoami.test/\n"
         f"  .venv/bin/lastmile --config {_from_here(playground.config)} status --json\n"
+        f"  .venv/bin/lastmile --config {_from_here(playground.config)} device list\n"
         f"  curl http://127.0.0.1:{playground.web_tcp_port}/api/health\n"
         f"Agent's log: {_from_here(playground.directory / 'agent.log')}. Ctrl-C stops and cleans up.\n"
     )

@@ -92,7 +92,7 @@ class TestClaim:
         assert calls.claim(5)[0].url is None
 
     def test_workers_never_get_the_same(self, database_url: str) -> None:
-        for number in range(30):
+        for number in range(15):
             ask(database_url, number)
         claimed: list[int] = []
         begin = threading.Barrier(4)
@@ -109,7 +109,7 @@ class TestClaim:
             worker.start()
         for worker in workers:
             worker.join(30)
-        assert len(claimed) == len(set(claimed)) == 30
+        assert len(claimed) == len(set(claimed)) == 15
 
     def test_claiming_tells_nobody(self, calls: Calls, database_url: str, sql: psycopg.Connection[Any]) -> None:
         ask(database_url)

@@ -128,7 +128,7 @@ class TestSilentSessions:
         assert tidy(keeping).sessions_ended == 1
 
     def test_several_workers_share_the_work(self, database_url: str) -> None:
-        for number in range(30):
+        for number in range(12):
             add_task(database_url, silent(database_url, number))
         ended: list[int] = []
         begin = threading.Barrier(3)
@@ -144,8 +144,8 @@ class TestSilentSessions:
             worker.start()
         for worker in workers:
             worker.join(30)
-        assert sum(ended) == 30
-        assert len(sessions(database_url)) == 30
+        assert sum(ended) == 12
+        assert len(sessions(database_url)) == 12
 
 
 class TestExpiry:
