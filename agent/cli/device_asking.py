@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.context import local_principal
+from agent.cli.device_view import printable
 from agent.cli.exits import NotFoundError
 from agent.core.clock import Deadline, wall
 from agent.core.errors import DeadlineExceeded, DeviceError, ProtocolError, TransientError
 
 if TYPE_CHECKING:
     from agent.cli.device_store import Opened
-    from agent.store.device_rows import DeviceTask, RequestRow
+    from agent.store.device_rows import DeviceTask, FaultRow, RequestRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,9 @@ def ask(opened: Opened, name: str, wish: Wish, timeout_seconds: float) -> Device
     begun = row.status.value == "sent" and row.awaits_transfer
     if row.status.value == "completed" or begun or not timeout_seconds:
         return row
-    raise error_of(row, opened.acs.requests.fetch(created.request) if created.request is not None else None)
+    fault = opened.acs.faults.fetch_of_task(row.device_id, row.id) if row.fault_code is not None else None
+    request = opened.acs.requests.fetch(created.request) if created.request is not None else None
+    raise error_of(row, request, fault)
 
 
 def names_in(wish: Wish) -> list[str]:
@@ -69,9 +72,9 @@ def names_in(wish: Wish) -> list[str]:
     return [str(each) for each in named if each]
 
 
-def error_of(row: DeviceTask, request: RequestRow | None) -> Exception:
-    """What a task that was not done comes to."""
-    fault = f"{row.fault_code}: {row.fault_message}"
+def error_of(row: DeviceTask, request: RequestRow | None, told: FaultRow | None = None) -> Exception:
+    """What a task that was not done comes to; `told` is the fault with what it says of single parameters."""
+    fault = printable("; ".join((f"{row.fault_code}: {row.fault_message}", *_parameters_in(told))))
     stays = f"task {row.id} stays in the queue (lastmile device tasks {row.device_id})"
     match row.status.value:
         case "failed":
@@ -87,3 +90,13 @@ def error_of(row: DeviceTask, request: RequestRow | None) -> Exception:
         return DeadlineExceeded(f"nobody has woken the device (is lastmile-worker running?); {stays}")
     reason = f" ({request.reason})" if request is not None and request.reason else ""
     return DeadlineExceeded(f"the device has not done it in time{reason}; {stays}")
+
+
+def _parameters_in(fault: FaultRow | None) -> list[str]:
+    """`PATH: CODE MESSAGE` for each parameter that a fault names (SetParameterValuesFault)."""
+    named = fault.detail.get("parameters") if fault is not None else None
+    if not isinstance(named, list):
+        return []
+    return [
+        f"{each.get('name')}: {each.get('code')} {each.get('message')}" for each in named[:20] if isinstance(each, dict)
+    ]

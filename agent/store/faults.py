@@ -47,6 +47,11 @@ class Faults:
             return None
         return self._database.fetch_one(self._sql["fetch_fault"], {"fault": fault}, _FAULT)
 
+    def fetch_of_task(self, device_id: str, task: int) -> FaultRow | None:
+        """The fault that stops a task, or has ended it; None when there is none."""
+        parameters = {"device_id": clean_text(device_id), "channel": f"{TASK_PREFIX}{task}"}
+        return self._database.fetch_one(self._sql["fetch_fault_of_task"], parameters, _FAULT)
+
     def delete(self, fault: int) -> FaultRow | None:
         """Forget a fault, so that what it stopped is tried in the device's next session; return what it was.
 

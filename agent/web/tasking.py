@@ -67,6 +67,8 @@ def order_task(
         logger.info("task queued", extra=extra)
         row = _await(services, created, query.wait)
     request = services.acs.requests.fetch(created.request) if created.request is not None else None
+    if row.status is TaskStatus.FAILED:
+        raise _refusal(services, row, call.caller.role)
     return _answer(row, request, call.caller.role)
 
 
@@ -140,10 +142,18 @@ def _answer(row: DeviceTask, request: RequestRow | None, role: Role) -> Answer:
             return Answer(content=shown, status=HTTPStatus.OK)
         case TaskStatus.PENDING | TaskStatus.SENT:
             return Answer(content=shown, status=HTTPStatus.ACCEPTED)
-        case TaskStatus.FAILED:
-            message = f"{row.fault_code}: {row.fault_message}"
-            raise ApiError(HTTPStatus.BAD_GATEWAY, "device_refused", message, details=details)
         case TaskStatus.EXPIRED:
             raise ApiError(HTTPStatus.GATEWAY_TIMEOUT, "task_expired", "the task has expired", details=details)
-        case TaskStatus.CANCELLED:
+        case _:
             raise ApiError(HTTPStatus.CONFLICT, "task_cancelled", "somebody has cancelled the task", details=details)
+
+
+def _refusal(services: Services, row: DeviceTask, role: Role) -> ApiError:
+    """The fault by which a device has refused a task, with what it says of single parameters."""
+    fault = services.acs.faults.fetch_of_task(row.device_id, row.id)
+    details = {
+        "task": show_task(row, role).model_dump(mode="json"),
+        "fault": fault.detail if fault is not None else {},
+    }
+    message = f"{row.fault_code}: {row.fault_message}"
+    return ApiError(HTTPStatus.BAD_GATEWAY, "device_refused", message, details=details)

@@ -259,10 +259,12 @@ class TestAsking:
     def test_a_refusal(
         self, run: Run, config: Path, database_url: str, device: str, answering: Callable[[Work], Answering]
     ) -> None:
-        answering(lambda task, _kind: fail_task(database_url, task, "9005", "Invalid parameter name"))
-        told = run("--config", config, "device", "get", device, "Device.Nothing")
+        single = {"name": "Device.X", "code": "9005", "message": "Invalid parameter\x1b name"}
+        answering(lambda task, _kind: fail_task(database_url, task, "9003", "Invalid", parameters=(single,)))
+        told = run("--config", config, "device", "set", device, "Device.X=1")
         assert (told.status, told.out) == (exits.REFUSED, "")
-        assert told.err == "lastmile: the device refused: 9005: Invalid parameter name\n"
+        single_fault = "Device.X: 9005 Invalid parameter\N{REPLACEMENT CHARACTER} name"
+        assert told.err == f"lastmile: the device refused: 9003: Invalid; {single_fault}\n"
 
     def test_a_refusal_that_is_tried_again(
         self, run: Run, config: Path, database_url: str, device: str, answering: Callable[[Work], Answering]

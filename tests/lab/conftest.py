@@ -23,7 +23,7 @@ from tests.postgres_fixture import missing_service
 MakeVm = Callable[..., LabVm]
 MakeContainer = Callable[[], LabContainer]
 _HERE = Path(__file__).parent
-_TEST_SECONDS = 300
+_TEST_SECONDS = 900
 _JOURNAL_SECONDS = 20.0
 _TOLD_CHARACTERS = 8000
 _MACHINES = pytest.StashKey[list[LabVm | LabContainer]]()

@@ -32,7 +32,7 @@ from tests.systemd.container import control_groups
 
 _T = TypeVar("_T")
 NEEDED = ("systemd-nspawn", "mount", *isolation.NEEDED)
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 180.0
 ADDRESS, NEAR_ADDRESS = "10.213.0.2/24", "10.213.0.1/24"
 """Of the container's link and of its near end: as a VM's LAN has them."""
 _NAME = "lab-"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-RUN_SECONDS = 60.0
+RUN_SECONDS = 180.0
 MOST_OUTPUT_BYTES = 4 << 20
 """What is kept of each of a command's streams: its end."""
 MOST_FILE_BYTES = 64 << 20

@@ -15,7 +15,7 @@ from agent.cli.playground import PROBE_NAME, PROBE_TARGET, render_toml
 from agent.sim.farm import FarmClient
 from tests.lab.machine import Machine, Result
 
-INSTALL_SECONDS = 300.0
+INSTALL_SECONDS = 900.0
 SETTINGS: dict[str, dict[str, Any]] = {
     "modem": {"apn": "internet"},
     "proxy": {"listen": "10.213.0.2"},

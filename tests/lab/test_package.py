@@ -19,7 +19,7 @@ from tests.lab.product import Product
 from tests.lab.standin import install_3proxy
 from tests.packaging.repack import with_version
 
-pytestmark = [pytest.mark.systemd, pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.systemd, pytest.mark.root, pytest.mark.timeout(1800)]
 SERIAL, UID = "867586040000010", 70_000
 DROP_IN = f"/run/systemd/system/3proxy@{SERIAL}.service.d/50-lastmile.conf"
 CONFIG = f"/etc/lastmile/3proxy/{SERIAL}.cfg"
@@ -33,7 +33,7 @@ FAILING_MIGRATION = "ALTER TABLE wanted_by_the_lab ADD COLUMN noted text;\n"
 SERVICES = ("lastmile-agent", "lastmile-web")
 ELSEWHERE = '[database]\nurl = "postgresql://elsewhere:secret@127.0.0.1/elsewhere"\n'
 EDITED = "# edited by the operator"
-COMMAND_SECONDS = 180.0
+COMMAND_SECONDS = 600.0
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ BOOT_SECONDS = 300.0
 """A cold boot takes 20 s, with 30 modems on a busy machine 100; the rest is for a very busy one."""
 ATTACH_DAEMON = "/usr/local/lib/lab/guest_attach.py"
 _ATTACH_SOURCE = Path(__file__).parents[2] / "agent/sim/usbip/guest_attach.py"
-_RESTORE_SECONDS = 60.0
+_RESTORE_SECONDS = 180.0
 _TOLD_BYTES = 2000
 
 

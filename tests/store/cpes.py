@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.acs.discovery import Discovery, Origin, Profile
@@ -142,14 +142,22 @@ def finish_task(url: str, task: int, result: Mapping[str, Any] | None = None) ->
     )
 
 
-def fail_task(url: str, task: int, code: str, message: str, wait_seconds: float | None = None) -> None:
+def fail_task(
+    url: str,
+    task: int,
+    code: str,
+    message: str,
+    wait_seconds: float | None = None,
+    parameters: Sequence[Mapping[str, str]] = (),
+) -> None:
     """What the session machine does with a fault: back into the queue for a while, or the end."""
+    detail = {"parameters": list(parameters)} if parameters else {}
     rows(
         url,
-        "INSERT INTO faults (device_id, channel, code, message, retry_at)"
-        " SELECT device_id, 'task_' || id, %s, %s, now() + make_interval(secs => %s::double precision) FROM tasks"
+        "INSERT INTO faults (device_id, channel, code, message, detail, retry_at)"
+        " SELECT device_id, 'task_' || id, %s, %s, %s, now() + make_interval(secs => %s::double precision) FROM tasks"
         " WHERE id = %s ON CONFLICT DO NOTHING",
-        *(code, message, wait_seconds, task),
+        *(code, message, json.dumps(detail), wait_seconds, task),
     )
     rows(url, "UPDATE tasks SET status = 'sent' WHERE id = %s", task)
     rows(

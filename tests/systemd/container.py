@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 180
 _NEEDED = ("systemd-nspawn", "unshare", "mount", "dbus-daemon")
 _HIERARCHIES = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup/systemd"))
 

@@ -28,7 +28,7 @@ PROXY = f"3proxy@{SERIAL}.service"
 NAMESPACE = "lastmile-proxies"
 REAL = "/usr/local/bin/lastmile-real"
 """lastmile itself, by the system's Python: unlike this one, everybody can run that."""
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def systemctl(*words: str) -> str:

@@ -190,11 +190,13 @@ class TestWaiting:
     def test_a_refusal_of_the_device(
         self, client: FlaskClient, operator: Headers, url: str, tasks: str, answering: Callable[[Work], Answering]
     ) -> None:
-        answering(lambda task, _kind: fail_task(url, task, "9005", "Invalid parameter name"))
+        single = {"name": "Device.X", "code": "9005", "message": "Invalid parameter name"}
+        answering(lambda task, _kind: fail_task(url, task, "9003", "Invalid arguments", parameters=(single,)))
         response = client.post(f"{tasks}?wait=5", headers=operator, json=READ)
         assert response.status_code == 502
         error = response.get_json()["error"]
-        assert (error["code"], error["message"]) == ("device_refused", "9005: Invalid parameter name")
+        assert (error["code"], error["message"]) == ("device_refused", "9003: Invalid arguments")
+        assert error["details"]["fault"] == {"parameters": [single]}
         assert error["details"]["task"]["status"] == "failed"
 
     def test_a_refusal_that_is_tried_again(

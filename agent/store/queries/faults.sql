@@ -10,6 +10,11 @@ ORDER BY faults.id DESC LIMIT %(limit)s
 SELECT faults.id, devices.device_id, channel, code, message, detail::text AS detail, at, retries, retry_at
 FROM faults JOIN devices ON devices.id = faults.device_id WHERE faults.id = %(fault)s
 
+-- name: fetch_fault_of_task
+SELECT faults.id, devices.device_id, channel, code, message, detail::text AS detail, at, retries, retry_at
+FROM faults JOIN devices ON devices.id = faults.device_id
+WHERE devices.device_id = %(device_id)s AND channel = %(channel)s
+
 -- name: discover_now
 UPDATE devices SET discovery_not_before = '-infinity' WHERE device_id = %(device_id)s
 

@@ -32,6 +32,8 @@ from agent.web.cwmp.counters import Counters
 
 logger = logging.getLogger(__name__)
 
+TASKS_DROPPED_MOST = 100
+"""Of those that cannot be sent as they stand, at one message."""
 _NEW_STATES = {"accept": "accepted", "hold": "held", "refuse": "refused"}
 
 
@@ -238,31 +240,37 @@ class Exchange:
     ) -> Answer:
         if key is None:
             return self._no_session(envelope)
-        loaded = self._store.load(
-            key, principal=passed.principal, peer=peer, empty=envelope is None, nonce=passed.nonce
-        )
-        match loaded.verdict:
+        nonce = passed.nonce
+        for _ in range(TASKS_DROPPED_MOST):
+            loaded = self._store.load(key, principal=passed.principal, peer=peer, empty=envelope is None, nonce=nonce)
+            if loaded.verdict != "open":
+                return self._not_open(loaded.verdict, envelope, peer)
+            try:
+                task = self._next_task(loaded, environ)
+            except ProtocolError as exc:
+                # Somebody wrote it by another way than ours. It is the turn of the one behind it.
+                logger.warning("a task cannot be sent", extra={"TASK": loaded.task, "REASON": str(exc)})
+                self._store.fail_task(loaded.task or 0, str(exc))
+                nonce = None  # used up by now
+                continue
+            return self._step(envelope, key, loaded, task)
+        return wait(self._settings.retry_after_seconds, "too many tasks of this device cannot be sent")
+
+    def _not_open(self, verdict: str, envelope: soap.Envelope | None, peer: str | None) -> Answer:
+        match verdict:
             case "ended":
                 self._counters.count("sessions_total", "outcome", "completed")
                 return NOTHING
-            case "gone":
-                return self._no_session(envelope)
             case "foreign":
                 logger.warning("a session is not the sender's", extra={"PEER": peer})
                 return refuse(HTTPStatus.FORBIDDEN, "this session is not yours")
             case "replayed":
                 return self._gate.challenge(stale=True)
-        return self._step(envelope, key, loaded, environ)
+        return self._no_session(envelope)
 
-    def _step(
-        self,
-        envelope: soap.Envelope | None,
-        key: SessionKey,
-        loaded: Loaded,
-        environ: Mapping[str, Any],
-    ) -> Answer:
+    def _step(self, envelope: soap.Envelope | None, key: SessionKey, loaded: Loaded, task: Task | None) -> Answer:
         state = SessionState.parse(loaded.state or {})
-        step = receive(state, _untagged(envelope, key), self._context(envelope, key, loaded, environ))
+        step = receive(state, _untagged(envelope, key), self._context(envelope, key, loaded, task))
         if not self._store.save(key, loaded, step):
             # The same message twice at the same time: the other one is being answered.
             return wait(1, "this session is being worked on")
@@ -282,17 +290,15 @@ class Exchange:
             if isinstance(effect, End):
                 self._counters.count("sessions_total", "outcome", effect.outcome)
 
-    def _context(
-        self, envelope: soap.Envelope | None, key: SessionKey, loaded: Loaded, environ: Mapping[str, Any]
-    ) -> Context:
+    def _context(self, envelope: soap.Envelope | None, key: SessionKey, loaded: Loaded, task: Task | None) -> Context:
         transferring: tuple[Task, ...] = ()
         if envelope is not None and isinstance(envelope.message, soap.TransferComplete):
-            task = task_of_command_key(envelope.message.command_key)
-            rows = self._store.fetch_transferring(key.device, task)
+            told = task_of_command_key(envelope.message.command_key)
+            rows = self._store.fetch_transferring(key.device, told)
             transferring = tuple(_task(row) for row in rows)
         return Context(
             profile=Profile.parse(loaded.profile or {}),
-            task=self._next_task(loaded, environ),
+            task=task,
             discovery=bool(loaded.discovery),
             names=loaded.names or (),
             names_start=loaded.names_start or 0,
@@ -303,15 +309,7 @@ class Exchange:
 
     def _next_task(self, loaded: Loaded, environ: Mapping[str, Any]) -> Task | None:
         row = loaded.next_task
-        if row is None:
-            return None
-        try:
-            return self._prepare(_task(row), loaded.model, environ)
-        except ProtocolError as exc:
-            # Somebody wrote it by another way than ours. The one behind it has its turn with the next message.
-            logger.warning("a task cannot be sent", extra={"TASK": row.id, "REASON": str(exc)})
-            self._store.fail_task(row.id, str(exc))
-            return None
+        return None if row is None else self._prepare(_task(row), loaded.model, environ)
 
     def _prepare(self, task: Task, model: int | None, environ: Mapping[str, Any]) -> Task:
         """Fill in what an operator may leave out: types of values, and where a file is."""
