@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.cli.context import load_settings
+from agent.cli.context import load_settings, refuse_foreign_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,6 @@ def command(config: Path | None) -> None:
 
     from agent.cli.logs import start_logging
     from agent.cli.supervision import watchdog_seconds
-    from agent.store.migrate import check_schema
     from agent.web.activation import address_of, render_address, take_socket
     from agent.web.cwmp.server import listen, serve, worker_count
     from agent.web.watchdog import Watch
@@ -43,7 +42,7 @@ def command(config: Path | None) -> None:
     listener = given or listen(settings.acs)
     address = render_address(*address_of(listener))
     _warn(settings.acs, address_of(listener)[0], given is not None)
-    check_schema(settings.database.url.get_secret_value())
+    refuse_foreign_schema(settings)
     notifier = sdnotify.SystemdNotifier()
     count = worker_count(settings.acs)
     logger.info("acs started", extra={"LISTEN": address, "WORKERS": count})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from agent.core.settings.schema import Settings
 if TYPE_CHECKING:
     from agent.store.database import Database
 
+logger = logging.getLogger(__name__)
+
 
 def load_settings(config: Path | None) -> Settings:
     """The effective settings. Raises ConfigError."""
@@ -28,6 +31,9 @@ def load_settings(config: Path | None) -> Settings:
     for warning in loaded.warnings:
         click.echo(f"lastmile: {warning}", err=True)
     return loaded.settings
+
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -46,6 +52,17 @@ def open_database(settings: Settings, name: str) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def refuse_foreign_schema(settings: Settings) -> None:
+    """Raise ConfigError when the schema is not this program's; a database that is away is no reason not to start."""
+    from agent.core.errors import TransientError
+    from agent.store.migrate import check_schema
+
+    try:
+        check_schema(settings.database.url.get_secret_value())
+    except TransientError as error:
+        logger.warning("starting without the database", extra={"ERROR": str(error)})
 
 
 def local_principal() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.cli.context import load_settings
+from agent.cli.context import load_settings, refuse_foreign_schema
 
 if TYPE_CHECKING:
     from agent.acs.connection_request.answer import Login
@@ -35,7 +35,6 @@ def command(config: Path | None) -> None:
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
     from agent.store.listen import Listener
-    from agent.store.migrate import check_schema
     from agent.worker.caller import Caller
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
@@ -44,7 +43,7 @@ def command(config: Path | None) -> None:
     start_logging(settings.log.level)
     section = settings.database
     url = section.url.get_secret_value()
-    check_schema(url)
+    refuse_foreign_schema(settings)
     heartbeats = Heartbeats(silence_seconds=SILENCE_SECONDS)
     with Database(
         url, pool_size=section.pool_size, timeout_seconds=section.timeout_seconds, name="lastmile worker"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,20 +37,29 @@ class Watch:
     period_seconds: float
     beat: Callable[[], None]
 
-    def start(self, address: str, port: int) -> None:
-        """Ask the server at this address from a thread of its own, until the process ends."""
-        threading.Thread(target=self._run, args=(_reachable(address), port), name="watchdog", daemon=True).start()
+    def start(self, address: str, port: int, *, tls: bool = False) -> None:
+        """Ask the server at this address from a thread of its own, until the process ends.
 
-    def _run(self, address: str, port: int) -> None:
+        With `tls` it is only connected to: the server may want a certificate that we do not have."""
+        look = connect if tls else ask
+        arguments = (look, _reachable(address), port)
+        threading.Thread(target=self._run, args=arguments, name="watchdog", daemon=True).start()
+
+    def _run(self, look: Callable[[str, int, float], None], address: str, port: int) -> None:
         pause = threading.Event()
         while True:
             try:
-                ask(address, port, self.period_seconds)
+                look(address, port, self.period_seconds)
             except (OSError, http.client.HTTPException) as error:
                 logger.warning("the server does not answer", extra={"ERROR": repr(error)})
             else:
                 self.beat()
             pause.wait(self.period_seconds)
+
+
+def connect(address: str, port: int, timeout_seconds: float) -> None:
+    """Return when the server there has taken a connection. Raises OSError."""
+    socket.create_connection((address, port), timeout_seconds).close()
 
 
 def ask(address: str, port: int, timeout_seconds: float) -> None:

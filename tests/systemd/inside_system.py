@@ -162,8 +162,9 @@ def test_settings_that_cannot_be_used_do_not_make_waiting_clients_start_it_for_e
 
 @pytest.mark.skipif(not same_python(), reason="the system's Python cannot use these libraries: it is another version")
 def test_lastmile_itself_starts_in_the_sandboxes() -> None:
-    """Without a database: the agent goes on without one, the web side says so."""
-    for name in ("agent", "web"):
+    """Without a database: the agent goes on without one, the web side and the ACS say so."""
+    services = ("agent", "web", "acs", "worker")
+    for name in services:
         drop_in = Path(f"/run/systemd/system/lastmile-{name}.service.d/real.conf")
         drop_in.parent.mkdir()
         drop_in.write_text(
@@ -177,12 +178,18 @@ def test_lastmile_itself_starts_in_the_sandboxes() -> None:
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(f"http://{WEB[0]}:{WEB[1]}/api/health", timeout=15)
         assert "0 modems" in systemctl("show", "-P", "StatusText", "lastmile-agent.service")
-        for name in ("agent", "web"):
+        eventually("lastmile-worker.service", "active")
+        assert active("lastmile-acs.service") != "active", "it comes with its first CPE"
+        with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+            urllib.request.urlopen("http://127.0.0.1:7547/", data=b"", timeout=60)
+        assert refused.value.headers["Retry-After"] == "10"
+        eventually("lastmile-acs.service", "active")
+        for name in services:
             run = systemctl("show", "-P", "InvocationID", f"lastmile-{name}.service")
             assert journal("-p", "err", f"_SYSTEMD_INVOCATION_ID={run}") == ""
     finally:
         systemctl("stop", "lastmile.target")
-        for name in ("agent", "web"):
+        for name in services:
             eventually(f"lastmile-{name}.service", "inactive")
             shutil.rmtree(f"/run/systemd/system/lastmile-{name}.service.d")
         systemctl("daemon-reload")

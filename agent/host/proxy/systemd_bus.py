@@ -86,6 +86,9 @@ class SystemdBus:
         return router
 
     def _send(self, router: DBusRouter, call: Message, deadline: Deadline) -> tuple[Any, ...]:
+        if deadline.passed:
+            # Else it would depend on whether the answer is quicker than the look at the clock.
+            raise DeadlineExceeded("systemd does not answer")
         try:
             answer: tuple[Any, ...] = unwrap_msg(router.send_and_get_reply(call, timeout=deadline.remaining_seconds))
         except DBusErrorResponse as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request, send_file
 from werkzeug.exceptions import HTTPException
+from werkzeug.wsgi import ClosingIterator
 
 from agent.acs.access.credentials import make_credential, proves
 from agent.acs.access.headers import Basic, parse_authorization, render_basic_challenge, render_digest_challenge
@@ -90,7 +91,11 @@ class _Desk:
         except BaseException:
             self._turns.release()
             raise
-        response.call_on_close(self._turns.release)
+        if response.direct_passthrough:
+            # Werkzeug gives such a body to the server as it is, and does not hear of its end.
+            response.response = ClosingIterator(response.response, self._turns.release)
+        else:
+            response.call_on_close(self._turns.release)
         return response
 
     def later(self, why: str) -> Response:

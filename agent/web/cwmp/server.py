@@ -92,8 +92,8 @@ def serve(
         begun[0] = 1
         if first and on_ready is not None:
             on_ready()
-        if watch is not None and settings.tls_certificate is None:
-            watch.start(address, port)
+        if watch is not None:
+            watch.start(address, port, tls=settings.tls_certificate is not None)
         return Answering(app)
 
     try:
