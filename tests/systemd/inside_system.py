@@ -176,7 +176,7 @@ def test_lastmile_itself_starts_in_the_sandboxes() -> None:
         eventually("lastmile-agent.service", "active")
         eventually("lastmile-web.service", "active")
         with pytest.raises(urllib.error.HTTPError, match="503"):
-            urllib.request.urlopen(f"http://{WEB[0]}:{WEB[1]}/api/health", timeout=15)
+            urllib.request.urlopen(f"http://{WEB[0]}:{WEB[1]}/api/health", timeout=60)
         assert "0 modems" in systemctl("show", "-P", "StatusText", "lastmile-agent.service")
         eventually("lastmile-worker.service", "active")
         assert active("lastmile-acs.service") != "active", "it comes with its first CPE"

@@ -170,7 +170,8 @@ class _Steps:
             result = {name: time.isoformat() for name, time in times.items() if time is not None}
             self._effects.append(TaskCompleted(task=task.id, result=result))
         else:
-            self._give_up_task(task.id, task.attempts, message.fault_code, message.fault_string, {})
+            # Its attempts count this one already; those of a task that is being sent do not.
+            self._give_up_task(task.id, max(0, task.attempts - 1), message.fault_code, message.fault_string, {})
 
     def _task_of(self, command_key: str) -> Task | None:
         number = task_of_command_key(command_key)
