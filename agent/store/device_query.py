@@ -4,13 +4,11 @@ The pieces are constants and values only ever go in by placeholders."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from agent.acs.paths import top_of
 from agent.store.device_rows import DeviceState
 from agent.store.documents import clean_text
 
@@ -45,7 +43,7 @@ class DeviceFilter:
     tags: tuple[str, ...] = ()
     """All of them."""
     parameters: tuple[tuple[str, str], ...] = ()
-    """Stored values, as (path, value)."""
+    """Stored values, as (path, value); all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +58,12 @@ class DeviceOrder:
 
 
 def compose_page(
-    pieces: Mapping[str, bytes], wanted: DeviceFilter, order: DeviceOrder
+    pieces: Mapping[str, bytes], wanted: DeviceFilter, ids: list[int] | None, order: DeviceOrder
 ) -> tuple[bytes, dict[str, object]]:
-    """The statement whose rows are (device id, what it is sorted by, as text), one more than the page has."""
-    conditions, parameters = _conditions(pieces, wanted)
+    """The statement whose rows are (device id, what it is sorted by, as text), one more than the page has.
+
+    `ids` are the rows that have the stored values that are wanted; None: no values are wanted."""
+    conditions, parameters = _conditions(pieces, wanted, ids)
     key = pieces[f"sort_{order.sort.value}"]
     if order.after is not None:
         given = b"%(after_key)s::timestamptz" if order.sort.is_time else b"%(after_key)s::text"
@@ -84,9 +84,11 @@ def compose_page(
     return statement, parameters
 
 
-def compose_count(pieces: Mapping[str, bytes], wanted: DeviceFilter) -> tuple[bytes, dict[str, object]]:
-    """The statement that counts the devices."""
-    conditions, parameters = _conditions(pieces, wanted)
+def compose_count(
+    pieces: Mapping[str, bytes], wanted: DeviceFilter, ids: list[int] | None
+) -> tuple[bytes, dict[str, object]]:
+    """The statement that counts the devices; `ids` as for the page."""
+    conditions, parameters = _conditions(pieces, wanted, ids)
     return b"\n".join((b"SELECT count(*)", pieces["from_devices"], _where(conditions))), parameters
 
 
@@ -94,7 +96,9 @@ def _where(conditions: list[bytes]) -> bytes:
     return b"WHERE " + b"\nAND ".join(conditions) if conditions else b""
 
 
-def _conditions(pieces: Mapping[str, bytes], wanted: DeviceFilter) -> tuple[list[bytes], dict[str, object]]:
+def _conditions(
+    pieces: Mapping[str, bytes], wanted: DeviceFilter, ids: list[int] | None
+) -> tuple[list[bytes], dict[str, object]]:
     names: list[str] = []
     parameters: dict[str, Any] = {}
     for name in ("serial_number", "oui", "product_class", "manufacturer", "software_version"):
@@ -111,9 +115,7 @@ def _conditions(pieces: Mapping[str, bytes], wanted: DeviceFilter) -> tuple[list
     if wanted.tags:
         names.append("tags")
         parameters["tags"] = sorted({clean_text(tag) for tag in wanted.tags})
-    if wanted.parameters:
-        names.append("parameters")
-        pairs = dict.fromkeys((clean_text(path), clean_text(value)) for path, value in wanted.parameters)
-        parameters["tops"] = [top_of(path) for path, _ in pairs]
-        parameters["documents"] = [json.dumps({path: value}) for path, value in pairs]
+    if ids is not None:
+        names.append("ids")
+        parameters["ids"] = ids
     return [pieces[f"where_{name}"] for name in names], parameters

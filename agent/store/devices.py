@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 
+from agent.acs.paths import top_of
 from agent.store.database import Database, first_line
 from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
 from agent.store.device_query import DeviceFilter, DeviceOrder, compose_count, compose_page
@@ -29,8 +30,9 @@ class Devices:
 
     def fetch_page(self, wanted: DeviceFilter, order: DeviceOrder) -> DevicePage:
         """Some of the devices that match; PlaceError when `order.after` is no place in that order."""
-        count, counted = compose_count(self._sql, wanted)
-        statement, parameters = compose_page(self._sql, wanted, order)
+        ids = self._find_by_values(wanted.parameters)
+        count, counted = compose_count(self._sql, wanted, ids)
+        statement, parameters = compose_page(self._sql, wanted, ids, order)
         try:
             total = self._database.fetch_one(count, counted, scalar_row) or 0
             found = self._database.fetch(statement, parameters, tuple_row)
@@ -92,6 +94,16 @@ class Devices:
     def replace_tags(self, device_id: str, tags: Iterable[str]) -> tuple[str, ...] | None:
         """Give a device these tags and no others; as `add_tags`."""
         return self._change_tags(device_id, ("keep_tags", "add_tags"), tags)
+
+    def _find_by_values(self, wanted: Iterable[tuple[str, str]]) -> list[int] | None:
+        """The rows of the devices that have these values; None when none is wanted."""
+        ids: list[int] | None = None
+        for path, value in wanted:
+            parameters = {"top": top_of(path), "path": path, "value": value}
+            cleaned: dict[str, Any] = {name: clean_text(text) for name, text in parameters.items()}
+            name = "find_by_value" if ids is None else "find_by_value_among"
+            ids = self._database.fetch(self._sql[name], {**cleaned, "ids": ids}, scalar_row)
+        return ids
 
     def _change_tags(self, device_id: str, names: tuple[str, ...], tags: Iterable[str]) -> tuple[str, ...] | None:
         given = sorted({clean_text(tag) for tag in tags})

@@ -9,8 +9,6 @@ from http import HTTPStatus
 
 from agent.web.errors import ApiError
 
-TEXT_MOST = 4000
-
 
 def render_cursor(*parts: str) -> str:
     """`parts` as one word that is safe in a URL."""

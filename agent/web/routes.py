@@ -10,7 +10,8 @@ from agent.store.rows import Role
 from agent.web import views_events, views_modems, views_system
 from agent.web.endpoint import Endpoint, NoBody
 from agent.web.metrics import CONTENT_TYPE, Metrics
-from agent.web.routes_devices import DEVICES, FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS, TASKS
+from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
+from agent.web.routes_devices import DEVICES, TASKS
 from agent.web.schemas import (
     CommandBody,
     CommandResult,

@@ -10,9 +10,10 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
+from typing import cast
 
 from flask import Flask, Response, request, send_file
 from werkzeug.exceptions import HTTPException
@@ -93,7 +94,7 @@ class _Desk:
             raise
         if response.direct_passthrough:
             # Werkzeug gives such a body to the server as it is, and does not hear of its end.
-            response.response = ClosingIterator(response.response, self._turns.release)
+            response.response = ClosingIterator(cast("Iterable[bytes]", response.response), self._turns.release)
         else:
             response.call_on_close(self._turns.release)
         return response
