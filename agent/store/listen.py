@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from agent.core.clock import BackOff
+from agent.core.errors import TransientError
 from agent.store.database import first_line, session_options
 from agent.store.deadlines import shut_down
 
@@ -102,6 +103,9 @@ class Listener:
                 self._listen_once()
             except psycopg.Error as exc:
                 self._log_loss(first_line(exc))
+            except TransientError as exc:
+                # What a reader reads is away: it is read again after the next connect.
+                self._log_loss(str(exc))
             except Exception:
                 # The thread's boundary: a reader's error must not end the listening.
                 log.exception("a reader of notifications failed", extra={"LISTENER": self._name})

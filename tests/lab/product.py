@@ -76,7 +76,7 @@ class Product:
 
     # -- as a sysadmin
 
-    def sh(self, command: str, *, check: bool = True, timeout: float = 60.0, stdin: str | None = None) -> Result:
+    def sh(self, command: str, *, check: bool = True, timeout: float = 240.0, stdin: str | None = None) -> Result:
         """Run a command as root."""
         result = self.machine.run(command, timeout=timeout, stdin=None if stdin is None else stdin.encode())
         if check:
@@ -99,7 +99,7 @@ class Product:
 
     def modems(self) -> list[Modem]:
         """All modems, by serial, read with one small program: the CLI takes seconds on an emulated processor."""
-        found = self.sh(f'psql -XAtq lastmile -c "{_MODEM_ROWS}"', timeout=30).out
+        found = self.sh(f'psql -XAtq lastmile -c "{_MODEM_ROWS}"', timeout=120).out
         return [Modem(**row) for row in json.loads(found)]
 
     def modem(self, serial: str) -> Modem:
@@ -131,11 +131,11 @@ class Product:
     def reported_since(self, moment: str) -> int:
         """How many modems the agent has told something of since then, by the database's clock."""
         question = f"SELECT count(*) FROM modems WHERE reported_at > '{moment}'"
-        return int(self.sh(f'psql -XAtq lastmile -c "{question}"', timeout=30).out)
+        return int(self.sh(f'psql -XAtq lastmile -c "{question}"', timeout=120).out)
 
     def database_now(self) -> str:
         """The time by the database's clock."""
-        return self.sh('psql -XAtq lastmile -c "SELECT now()"', timeout=30).out.strip()
+        return self.sh('psql -XAtq lastmile -c "SELECT now()"', timeout=120).out.strip()
 
     def wait_online(self, count: int, seconds: float, *, since: str | None = None) -> list[Modem]:
         """The rows once that many modems are online with a proxy, as told `since` then: older rows may be stale."""
@@ -161,7 +161,7 @@ class Product:
         assert self.farm is not None
         proxy = f"{scheme}://{self.farm.info.host_address}:{modem.proxy_port}"
         done = subprocess.run(
-            self._client(["curl", "-sS", "--fail", "--max-time", "20", "-x", proxy, url]),
+            self._client(["curl", "-sS", "--fail", "--max-time", "60", "-x", proxy, url]),
             capture_output=True,
             text=True,
             check=False,

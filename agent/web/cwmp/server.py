@@ -7,6 +7,7 @@ import logging
 import mmap
 import os
 import resource
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,7 @@ def serve(
     address, port = address_of(listener)
 
     def load() -> Any:
+        _die_when_told(server)
         made, close = build()
         app = Counted(made)
         close_on_stop(app, last=close)
@@ -128,6 +130,15 @@ def serve(
         raise ConfigError("no worker of the ACS starts; its log says why") from error
     finally:
         begun.close()
+
+
+def _die_when_told(server: PersistentServer) -> None:
+    """For a worker that does not serve yet. Until granian has set its handlers there it has those of the process above,
+    which only take a note: told to stop meanwhile, it would go on until it is killed."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_DFL)
+    if server.interrupt_signal:
+        raise SystemExit
 
 
 def _notice_dead_peers(listener: socket.socket) -> None:
