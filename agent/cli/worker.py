@@ -99,6 +99,6 @@ def login_for(settings: Settings, device_id: str) -> Login | None:
     """What a device is told that asks who we are."""
     from agent.acs.connection_request.answer import Login
 
-    password = settings.acs.connection_request_password.get_secret_value()
+    password = settings.acs.connection_request_password
     username = settings.acs.connection_request_username or device_id
-    return Login(username=username, password=password) if password else None
+    return None if password is None else Login(username=username, password=password.get_secret_value())

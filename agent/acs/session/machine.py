@@ -271,7 +271,8 @@ class _Steps:
         answered = discovery.answered()
         if answered.batch > self._context.profile.batch:
             self._learn(batch=answered.batch)
-        self._state = replace(self._state, in_flight=None, discovery=answered, collected=collected)
+        counted = self._state.counted + len(values)
+        self._state = replace(self._state, in_flight=None, discovery=answered, collected=collected, counted=counted)
 
     # Faults
 
@@ -394,7 +395,7 @@ class _Steps:
             discovery = replace(discovery.with_listing(()).with_names(len(names)), tree=False)
             self._effects.append(SaveNames(infos=(), ask=names, fresh=True))
         self._state = replace(
-            self._state, discovery=discovery, collected={} if discovery.origin is Origin.TASK else None
+            self._state, discovery=discovery, collected={} if discovery.origin is Origin.TASK else None, counted=0
         )
 
     def _start(self, task: Task) -> Step:
@@ -444,7 +445,8 @@ class _Steps:
 
     def _finish_reading(self, discovery: Discovery, read: int) -> None:
         collected = self._state.collected
-        result: dict[str, object] = {"count": read if collected is None else len(collected), "missing": discovery.bad}
+        count = self._state.counted if collected is None else len(collected)
+        result: dict[str, object] = {"count": count, "missing": discovery.bad}
         if collected:
             result["values"] = collected
         if discovery.bad and not read:

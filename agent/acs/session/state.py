@@ -76,6 +76,8 @@ class SessionState:
     discovery: Discovery | None = None
     collected: dict[str, str] | None = None
     """Values that a task has read so far; None when there are too many to keep."""
+    counted: int = 0
+    """How many they are, those that are not kept too."""
     tried: tuple[int, ...] = ()
     """Tasks that were put off in this session."""
 
@@ -89,6 +91,7 @@ class SessionState:
             "in_flight": self.in_flight.render() if self.in_flight else None,
             "discovery": self.discovery.render() if self.discovery else None,
             "collected": self.collected,
+            "counted": self.counted,
             "tried": list(self.tried),
         }
 
@@ -103,5 +106,6 @@ class SessionState:
             in_flight=InFlight.parse(given["in_flight"]) if given["in_flight"] else None,
             discovery=Discovery.parse(given["discovery"]) if given["discovery"] else None,
             collected=given["collected"],
+            counted=given.get("counted", 0),
             tried=tuple(given["tried"]),
         )

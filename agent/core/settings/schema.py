@@ -364,8 +364,8 @@ class AcsSettings(Section):
     connection_request_username: str = Field(
         default="", max_length=256, description="User name for connection requests; empty: the device id."
     )
-    connection_request_password: SecretStr = Field(
-        default=SecretStr(""), description="Password for connection requests; empty: asked without one."
+    connection_request_password: SecretStr | None = Field(
+        default=None, description="Password for connection requests; none: devices that ask for one cannot be woken."
     )
     connection_request_allow: tuple[Network, ...] = Field(
         default=(),

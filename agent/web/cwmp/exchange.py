@@ -18,6 +18,7 @@ from agent.acs.session.state import Phase, SessionState
 from agent.acs.soap import messages as soap
 from agent.acs.soap.decode import decode
 from agent.acs.soap.encode import encode
+from agent.acs.soap.limits import LIMITS
 from agent.acs.tasks import SetParameterValues, Task, parse_arguments, task_of_command_key
 from agent.core.clock import now
 from agent.core.errors import ProtocolError, TransientError
@@ -95,6 +96,7 @@ class Exchange:
         self._worker = worker
         self._bodies = bodies or BodyWatch()
         self._cookies = SessionCookies(store.transfer_key)
+        self._limits = replace(LIMITS, size_bytes=settings.body_bytes_most)
         self._working = threading.BoundedSemaphore(settings.threads)
         self._retries = RetryPolicy(retries_most=settings.fault_retries, first_seconds=settings.fault_retry_seconds)
 
@@ -130,7 +132,7 @@ class Exchange:
         self, body: bytes, key: SessionKey | None, environ: Mapping[str, Any], peer: str | None, passed: Passed
     ) -> Answer:
         try:
-            envelope = decode(body, charset=charset_of(environ.get("CONTENT_TYPE", ""))) if body.strip() else None
+            envelope = self._decode(body, charset_of(environ.get("CONTENT_TYPE", "")))
         except ProtocolError as exc:
             return self._bad_message(exc, key, peer, passed)
         if envelope is not None and isinstance(envelope.message, soap.Inform):
@@ -138,6 +140,9 @@ class Exchange:
         if key is None:
             key = self._without_cookie(envelope, peer, passed)
         return self._go_on(envelope, key, environ, peer, passed)
+
+    def _decode(self, body: bytes, charset: str | None) -> soap.Envelope | None:
+        return decode(body, charset=charset, limits=self._limits) if body.strip() else None
 
     def _without_cookie(self, envelope: soap.Envelope | None, peer: str | None, passed: Passed) -> SessionKey | None:
         """The session of a CPE that sends no cookies: an answer has the ID of our request, and an empty POST belongs to

@@ -118,6 +118,7 @@ class CwmpGate:
         self._credentials = credentials
         self.nonces = NonceMaker(store, settings.nonce_seconds)
         self._open = settings.authentication == ("none",)
+        self._peers = PeerResolver(settings.trusted_proxies)
 
     def check(self, environ: Mapping[str, Any], *, in_session: bool) -> Passed | Answer:
         subject = self._certificate(environ)
@@ -131,9 +132,8 @@ class CwmpGate:
         try:
             shown = parse_authorization(_text(header))
         except ProtocolError as exc:
-            logger.info(
-                "a CPE's credentials are refused", extra={"REASON": str(exc), "PEER": environ.get("REMOTE_ADDR")}
-            )
+            extra = {"REASON": str(exc), "PEER": self._peers.peer_of(environ)}
+            logger.info("a CPE's credentials are refused", extra=extra)
             return self.challenge(stale=False)
         return self._judge(shown, environ)
 
@@ -145,7 +145,7 @@ class CwmpGate:
             return self.challenge(stale=True)
         credential = self._credentials.find(shown.username)
         if credential is None or not proves(shown, credential, environ["REQUEST_METHOD"]):
-            extra = {"USERNAME": shown.username[:64], "PEER": environ.get("REMOTE_ADDR")}
+            extra = {"USERNAME": shown.username[:64], "PEER": self._peers.peer_of(environ)}
             logger.warning("a CPE's credentials are wrong", extra=extra)
             return self.challenge(stale=False)
         nonce = (shown.nonce, shown.count) if isinstance(shown, Digest) else None
