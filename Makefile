@@ -14,7 +14,7 @@ APT_DEB := build-essential debhelper git libsystemd-dev lintian pkg-config|pkgco
 APT_LAB := cpio debian-archive-keyring e2fsprogs mmdebstrap qemu-system-x86 qemu-utils systemd-container util-linux
 
 .SECONDARY:
-.PHONY: help root demo test check lab-image test-vm bench deb clean format lock docs
+.PHONY: help root demo test check lab-image test-vm test-acs bench deb clean format lock docs
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -45,6 +45,9 @@ lab-image: $(VENV)/.installed-test ## the image of the lab's virtual machines (d
 
 test-vm: lab-image ## the lab's long form: 30 modems in a virtual machine
 	$(BIN)/pytest tests/lab -m vm_long
+
+test-acs: $(VENV)/.installed-test ## the ACS live: workers killed, hostile CPEs, PostgreSQL restarted
+	$(BIN)/pytest tests/acs_live -m acs_live
 
 check: $(VENV)/.installed-test ## format, lint, types, layers, spelling
 	$(BIN)/ruff format --check .

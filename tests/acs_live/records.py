@@ -1,0 +1,170 @@
+"""What the ACS has in its database, as a person sees it in psql."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from agent.acs.access.credentials import make_credential
+from agent.acs.tasks import PRIORITIES
+from tests.acs_live.waiting import PATIENCE_SECONDS, until
+from tests.store.farm import rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """A row of `tasks`."""
+
+    status: str
+    attempts: int
+    awaits_transfer: bool
+    result: dict[str, Any] | None
+    fault_code: str | None
+    fault_message: str | None
+    wait_seconds: float
+    """Until it may be sent, from when it was last changed; negative: at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRecord:
+    """A row of `faults`."""
+
+    channel: str
+    code: str
+    message: str
+    detail: dict[str, Any]
+    retry_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """A row of `sessions`."""
+
+    outcome: str
+    reason: str
+    messages_exchanged: int
+    inform_events: list[str]
+    worker: str
+    peer: str
+
+
+class Records:
+    """One database."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return rows(self.url, statement, *parameters)
+
+    def one(self, statement: str, *parameters: object) -> Any:
+        """The only column of the only row."""
+        ((value,),) = self.rows(statement, *parameters)
+        return value
+
+    def row_of(self, device_id: str) -> int:
+        found: int = self.one("SELECT id FROM devices WHERE device_id = %s", device_id)
+        return found
+
+    def is_known(self, device_id: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM devices WHERE device_id = %s", device_id))
+
+    def state(self, device_id: str) -> str:
+        found: str = self.one("SELECT state FROM devices WHERE device_id = %s", device_id)
+        return found
+
+    def is_discovered(self, device_id: str) -> bool:
+        """Whether its whole tree has been read, and need not be again."""
+        return bool(
+            self.one(
+                "SELECT discovered_at IS NOT NULL AND NOT discovery_wanted FROM devices WHERE device_id = %s", device_id
+            )
+        )
+
+    def values(self, device_id: str) -> dict[str, str]:
+        """All parameters."""
+        return dict(self.rows("SELECT name, value FROM parameters WHERE device_id = %s", device_id))
+
+    def add_task(self, device_id: str, kind: str, arguments: Mapping[str, Any] | None = None) -> int:
+        """Ask something of a device."""
+        number: int = self.one(
+            "INSERT INTO tasks (device_id, kind, arguments, priority, expires_at)"
+            " VALUES (%s, %s, %s, %s, now() + interval '1 day') RETURNING id",
+            *(self.row_of(device_id), kind, json.dumps(arguments or {}), PRIORITIES[kind]),
+        )
+        return number
+
+    def task(self, number: int) -> TaskRecord:
+        statement = (
+            "SELECT status, attempts, awaits_transfer, result, fault_code, fault_message,"
+            " extract(epoch FROM greatest(not_before, '2000-01-01') - now())::double precision AS wait_seconds"
+            " FROM tasks WHERE id = %s"
+        )
+        with psycopg.connect(self.url) as connection, connection.cursor(row_factory=class_row(TaskRecord)) as cursor:
+            found = cursor.execute(statement.encode(), (number,)).fetchone()
+        assert found is not None
+        return found
+
+    def retry_now(self, number: int) -> None:
+        """Let a task that was put off be due."""
+        self.rows("UPDATE tasks SET not_before = '-infinity' WHERE id = %s", number)
+
+    def faults(self, device_id: str) -> list[FaultRecord]:
+        statement = "SELECT channel, code, message, detail, retry_at FROM faults WHERE device_id = %s ORDER BY channel"
+        with psycopg.connect(self.url) as connection, connection.cursor(row_factory=class_row(FaultRecord)) as cursor:
+            return cursor.execute(statement.encode(), (self.row_of(device_id),)).fetchall()
+
+    def sessions(self, device_id: str) -> list[SessionRecord]:
+        """Those that are over, the oldest first."""
+        statement = (
+            "SELECT outcome, reason, messages_exchanged, inform_events, worker, host(peer) AS peer FROM sessions"
+            " WHERE device_id = %s ORDER BY id"
+        )
+        with psycopg.connect(self.url) as connection, connection.cursor(row_factory=class_row(SessionRecord)) as cursor:
+            return cursor.execute(statement.encode(), (self.row_of(device_id),)).fetchall()
+
+    def outcomes(self, device_id: str) -> list[str]:
+        return [session.outcome for session in self.sessions(device_id)]
+
+    def is_in_session(self, device_id: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM cwmp_sessions WHERE device_id = %s", self.row_of(device_id)))
+
+    def silence_session(self, device_id: str) -> None:
+        """The session under way has been silent for an hour, as far as the ACS knows."""
+        self.rows(
+            "UPDATE cwmp_sessions SET touched_at = touched_at - interval '1 hour' WHERE device_id = %s",
+            self.row_of(device_id),
+        )
+
+    def events(self, device_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The device's line in the stream of events."""
+        return [
+            (kind, payload)
+            for kind, payload in self.rows(
+                "SELECT kind, payload FROM events WHERE device_id = %s ORDER BY id", device_id
+            )
+        ]
+
+    def add_credential(self, username: str, password: str, device_id: str | None = None) -> None:
+        made = make_credential(username, "lastmile", password)
+        self.rows(
+            "INSERT INTO cpe_credentials (username, realm, ha1_md5, ha1_sha256, device_id) VALUES (%s, %s, %s, %s, %s)",
+            *(made.username, made.realm, made.ha1_md5, made.ha1_sha256, device_id),
+        )
+
+    def request_connection(self, device_id: str) -> int:
+        number: int = self.one(
+            "INSERT INTO connection_requests (device_id) VALUES (%s) RETURNING id", self.row_of(device_id)
+        )
+        return number
+
+    def await_task(self, number: int, *statuses: str, seconds: float = PATIENCE_SECONDS) -> TaskRecord:
+        """The task as soon as it has one of these statuses."""
+        until(lambda: self.task(number).status in statuses, f"task {number} is {' or '.join(statuses)}", seconds)
+        return self.task(number)
