@@ -96,7 +96,11 @@ def test_udev_and_the_sandbox_are_as_promised(host: Product, modems: dict[int, M
 
 
 def test_doctor_finds_nothing_to_mend(host: Product) -> None:
-    found = json.loads(host.sh("lastmile doctor --json", check=False, timeout=300).out)
+    for _ in range(5):
+        found = json.loads(host.sh("lastmile doctor --json", check=False, timeout=300).out)
+        # A busy machine may not end each check in its seconds; doctor itself says to try again.
+        if not any("did not end within" in each["finding"] for each in found):
+            break
     # The lab sets its clock itself. Nothing else may be wrong, and these must have been seen.
     wrong = [each for each in found if each["severity"] in ("warning", "failure", "unknown")]
     assert [each for each in wrong if each["id"] != "clock.synchronised"] == []
@@ -125,7 +129,7 @@ def test_traffic_leaves_by_the_modem_or_not_at_all(host: Product, modems: dict[i
 
 def test_a_replugged_modem_disturbs_nobody_and_keeps_its_numbers(host: Product, modems: dict[int, Modem]) -> None:
     farm = farm_of(host)
-    downloads = [host.download(modems[number], size=6 * MIB, bytes_per_second=MIB // 4) for number in (2, 3)]
+    downloads = [host.download(modems[number], size=24 * MIB, bytes_per_second=MIB // 4) for number in (2, 3)]
     farm.unplug(1)
     host.wait(lambda: host.modem(modems[1].serial).status == "offline", 300, "the modem is offline")
     farm.replug(1, slot="1-9")
