@@ -96,6 +96,7 @@ def test_udev_and_the_sandbox_are_as_promised(host: Product, modems: dict[int, M
 
 
 def test_doctor_finds_nothing_to_mend(host: Product) -> None:
+    found: list[dict[str, str]] = []
     for _ in range(5):
         found = json.loads(host.sh("lastmile doctor --json", check=False, timeout=300).out)
         # A busy machine may not end each check in its seconds; doctor itself says to try again.
