@@ -8,6 +8,7 @@ import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -333,6 +334,17 @@ class TestTooMuch:
                 raw.send(soap_post(inform(serial)))
             statuses = {answer.status if (answer := raw.answer()) else 0 for raw in raws}
         assert statuses <= {200, 503}
+
+    def test_a_peer_that_is_gone_without_a_word_is_looked_for(self, ground: Ground) -> None:
+        """By TCP's keepalive: that it takes no more than a minute is the kernel's word."""
+        with Raw(ground.acs.port) as raw:
+            raw.send(request(headers={"Content-Length": "1000"}))
+            until(lambda: ground.acs.worker_with(raw.tcp_port), "it is accepted")
+            ends = f":{ground.acs.port:04X} 0100007F:{raw.tcp_port:04X} "
+            (line,) = [line for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
+            timer, _, jiffies = line.split()[5].partition(":")
+            assert timer == "02", "keepalive (proc_net_tcp.txt)"
+            assert int(jiffies, 16) / 100 <= 30
 
     def test_who_hangs_up_in_the_middle(self, ground: Ground) -> None:
         serial = new_serial()

@@ -16,6 +16,7 @@ from agent.sim.cpe.wire import Coding, Cookies, Wire
 from tests.acs_live.conftest import Ground, Grounds
 from tests.acs_live.cpes import clean, told_values
 from tests.acs_live.messages import inform, new_serial
+from tests.acs_live.process import free_port
 from tests.acs_live.raw import Raw, soap_post
 
 SPOILT = {Dialect.CONTROL_CHARACTERS, Dialect.WRONG_ENCODING, Dialect.UNTYPED}
@@ -108,6 +109,15 @@ def test_an_inform_without_an_id_is_answered_without(ground: Ground) -> None:
     assert answer is not None
     assert "InformResponse" in answer.text
     assert ":ID" not in answer.text
+
+
+def test_cpes_of_both_families_at_one_socket(grounds: Grounds) -> None:
+    port = free_port()
+    with grounds(listen=f"[::]:{port}", port=port) as ground:
+        for url, peer in ((ground.acs.url, "127.0.0.1"), (f"http://[::1]:{port}/", "::1")):
+            cpe = ground.make_cpe(url=url)
+            assert clean(cpe.run_session())
+            assert [session.peer for session in ground.records.sessions(cpe.device_id)] == [peer]
 
 
 def test_a_body_that_waits_to_be_asked_for(ground: Ground) -> None:
