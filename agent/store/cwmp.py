@@ -13,6 +13,7 @@ from psycopg.rows import class_row, scalar_row, tuple_row
 
 from agent.acs.discovery import BATCH_MOST
 from agent.acs.identity import DeviceIdentity
+from agent.acs.paths import is_object, is_valid
 from agent.acs.session.machine import Step
 from agent.acs.session.state import SessionState
 from agent.acs.soap.messages import ParameterValue
@@ -22,7 +23,7 @@ from agent.store.cwmp_steps import save_step
 from agent.store.database import Database
 from agent.store.documents import clean_text
 from agent.store.hot_call import HotCall, number, text, text_array, truth
-from agent.store.parameters import ModelMemory, ParameterWriter, Traits
+from agent.store.parameters import VALUE_MOST, ModelMemory, ParameterWriter, Traits
 from agent.store.statements import statements
 
 
@@ -95,7 +96,11 @@ class CwmpStore:
     def begin(self, facts: InformFacts) -> Begun:
         """Begin the session of an Inform, registering the device when it is new, and keep the values it came with."""
         token = secrets.token_urlsafe(16)
-        values = {each.name: each.value for each in facts.parameters}
+        values = {
+            each.name: each.value[:VALUE_MOST]
+            for each in facts.parameters
+            if is_valid(each.name) and not is_object(each.name)
+        }
         nonce, count = facts.nonce or (None, None)
         identity = facts.identity
         row = self._begin.fetch_one(

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from tests.acs.soap.wire import envelope
+from tests.acs.soap.wire import envelope, value
 
 NAMESPACE = "urn:dslforum-org:cwmp-1-0"
 OUI, PRODUCT_CLASS = "001122", "HandWritten"
@@ -23,14 +23,21 @@ def device_id_of(serial: str) -> str:
 
 
 def inform(
-    serial: str, events: Sequence[str] = ("2 PERIODIC",), *, namespace: str = NAMESPACE, identifier: str = "1"
+    serial: str,
+    events: Sequence[str] = ("2 PERIODIC",),
+    *,
+    namespace: str = NAMESPACE,
+    identifier: str = "1",
+    values: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """An Inform with as little as may be."""
+    structs = "".join(value(escape(name), f"<Value>{escape(text)}</Value>") for name, text in values)
+    listed = f"<ParameterList>{structs}</ParameterList>" if values else ""
     told = "".join(f"<EventStruct><EventCode>{escape(each)}</EventCode></EventStruct>" for each in events)
     return envelope(
         f"<cwmp:Inform><DeviceId><Manufacturer>M</Manufacturer><OUI>{OUI}</OUI>"
         f"<ProductClass>{PRODUCT_CLASS}</ProductClass><SerialNumber>{escape(serial)}</SerialNumber></DeviceId>"
-        f"<Event>{told}</Event></cwmp:Inform>",
+        f"<Event>{told}</Event>{listed}</cwmp:Inform>",
         header=f'<cwmp:ID s:mustUnderstand="1">{identifier}</cwmp:ID>' if identifier else "",
         namespace=namespace,
     )

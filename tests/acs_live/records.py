@@ -16,6 +16,24 @@ from agent.acs.tasks import PRIORITIES
 from tests.acs_live.waiting import PATIENCE_SECONDS, until
 from tests.store.farm import rows
 
+_IGD = "InternetGatewayDevice."
+_WLAN = f"{_IGD}LANDevice.1.WLANConfiguration."
+EVERY_KIND: dict[str, dict[str, object]] = {
+    "getRPCMethods": {},
+    "refreshObject": {"path": f"{_IGD}Time."},
+    "getParameterValues": {"names": [f"{_WLAN}1.Channel"]},
+    "setParameterValues": {"values": [{"name": f"{_WLAN}1.SSID", "value": "x"}]},
+    "setParameterAttributes": {"attributes": [{"name": f"{_WLAN}1.SSID", "notification": 1}]},
+    "addObject": {"path": _WLAN},
+    "deleteObject": {"path": f"{_WLAN}5."},
+    "download": {"url": "http://192.0.2.1/firmware.bin"},
+    "upload": {"url": "http://192.0.2.1/config"},
+    "scheduleInform": {"delay_seconds": 60},
+    "reboot": {},
+    "factoryReset": {},
+}
+"""A task of every kind that a TR-098 device can do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
@@ -99,6 +117,16 @@ class Records:
             *(self.row_of(device_id), kind, json.dumps(arguments or {}), PRIORITIES[kind]),
         )
         return number
+
+    def add_tasks(self, device_id: str, tasks: Mapping[str, Mapping[str, Any]]) -> None:
+        """Ask many things of a device."""
+        self.rows(
+            "INSERT INTO tasks (device_id, kind, arguments, priority, expires_at)"
+            " SELECT %s, kind, arguments::jsonb, priority, now() + interval '1 day'"
+            " FROM unnest(%s::text[], %s::text[], %s::smallint[]) AS asked (kind, arguments, priority)",
+            *(self.row_of(device_id), list(tasks), [json.dumps(each) for each in tasks.values()]),
+            [PRIORITIES[kind] for kind in tasks],
+        )
 
     def task(self, number: int) -> TaskRecord:
         statement = (

@@ -8,8 +8,12 @@ import pytest
 
 from agent.sim.cpe.cpe import Cpe
 from agent.sim.cpe.model import Model
+from agent.store.parameters import VALUE_MOST
 from tests.acs_live.conftest import Ground
 from tests.acs_live.cpes import CpeMaker, clean, told_values
+from tests.acs_live.messages import device_id_of, inform, new_serial
+from tests.acs_live.process import Acs
+from tests.acs_live.raw import ask, soap_post
 from tests.acs_live.records import Records
 
 AT_ONCE = 8
@@ -62,6 +66,39 @@ class TestFirstContact:
             assert ground.records.values(cpe.device_id) == told_values(cpe)
         workers = {session.worker for cpe in cpes for session in ground.records.sessions(cpe.device_id)}
         assert workers <= {f"{worker.rpartition('/')[0]}/{pid}" for worker in workers for pid in ground.acs.workers()}
+
+
+class TestOddInforms:
+    @pytest.mark.parametrize("interval", ["4294967295", "9" * 30, "-1", "", "soon", "٣"])
+    def test_any_interval(self, interval: str, acs: Acs, records: Records) -> None:
+        serial = new_serial()
+        values = [("Device.ManagementServer.PeriodicInformInterval", interval)]
+        for _ in range(2):
+            assert ask(acs.port, soap_post(inform(serial, ["1 BOOT"], values=values))).status == 200
+        assert records.values(device_id_of(serial)) == dict(values)
+
+    def test_names_that_are_none_and_values_that_are_too_long(self, acs: Acs, records: Records) -> None:
+        serial = new_serial()
+        good = "Device.DeviceInfo.SoftwareVersion"
+        values = [
+            (good, "1"),
+            ("not a path", "x"),
+            ("<b>", "x"),
+            ("Device.DeviceInfo.", "x"),
+            (f"Device.{'x' * 300}", "1"),
+        ]
+        for number in range(3):
+            long = [("Device.DeviceInfo.DeviceLog", str(number) * 100_000), (good, str(number))]
+            assert ask(acs.port, soap_post(inform(serial, ["1 BOOT"], values=[*values, *long]))).status == 200
+            stored = records.values(device_id_of(serial))
+            assert stored == {good: str(number), "Device.DeviceInfo.DeviceLog": str(number) * VALUE_MOST}
+
+    def test_thousands_of_values(self, acs: Acs, records: Records) -> None:
+        serial = new_serial()
+        values = [(f"Device.Table.{number}.Name", str(number)) for number in range(5_000)]
+        for _ in range(2):
+            assert ask(acs.port, soap_post(inform(serial, ["1 BOOT"], values=values))).status == 200
+        assert records.values(device_id_of(serial)) == dict(values)
 
 
 class TestSteadySessions:

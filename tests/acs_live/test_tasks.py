@@ -10,7 +10,7 @@ from agent.acs.tasks import KINDS, PRIORITIES
 from agent.sim.cpe.cpe import Cpe
 from agent.sim.cpe.records import Event
 from tests.acs_live.cpes import CpeMaker, clean, told_values
-from tests.acs_live.records import Records
+from tests.acs_live.records import EVERY_KIND, Records
 
 IGD = "InternetGatewayDevice."
 WLAN = f"{IGD}LANDevice.1.WLANConfiguration."
@@ -187,26 +187,10 @@ class TestCommands:
 
 
 class TestOrder:
-    ARGUMENTS: dict[str, dict[str, object]] = {  # noqa: RUF012 - read only
-        "getRPCMethods": {},
-        "refreshObject": {"path": f"{IGD}Time."},
-        "getParameterValues": {"names": [CHANNEL]},
-        "setParameterValues": {"values": [{"name": SSID, "value": "x"}]},
-        "setParameterAttributes": {"attributes": [{"name": SSID, "notification": 1}]},
-        "addObject": {"path": WLAN},
-        "deleteObject": {"path": f"{WLAN}5."},
-        "download": {"url": "http://192.0.2.1/firmware.bin"},
-        "upload": {"url": "http://192.0.2.1/config"},
-        "scheduleInform": {"delay_seconds": 60},
-        "reboot": {},
-        "factoryReset": {},
-    }
-
     def test_one_session_does_them_all_in_their_order(self, cpe: Cpe, records: Records) -> None:
-        assert set(self.ARGUMENTS) == set(KINDS)
+        assert set(EVERY_KIND) == set(KINDS)
         tasks = {
-            kind: records.add_task(cpe.device_id, kind, arguments)
-            for kind, arguments in reversed(self.ARGUMENTS.items())
+            kind: records.add_task(cpe.device_id, kind, arguments) for kind, arguments in reversed(EVERY_KIND.items())
         }
         report = cpe.run_session()
         assert clean(report)

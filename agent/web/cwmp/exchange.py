@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 TASKS_DROPPED_MOST = 100
 """Of those that cannot be sent as they stand, at one message."""
+SECONDS_MOST = 2**31 - 1
 _NEW_STATES = {"accept": "accepted", "hold": "held", "refuse": "refused"}
 
 
@@ -211,7 +212,7 @@ class Exchange:
             software_version=values.get(f"{root}DeviceInfo.SoftwareVersion"),
             hardware_version=values.get(f"{root}DeviceInfo.HardwareVersion"),
             connection_request_url=values.get(f"{root}ManagementServer.ConnectionRequestURL"),
-            inform_interval_seconds=int(interval) if interval.isascii() and interval.isdigit() else None,
+            inform_interval_seconds=_seconds(interval),
             nonce=passed.nonce,
             new_devices=_NEW_STATES[self._settings.new_devices],
             new_per_minute=self._settings.new_devices_per_minute,
@@ -330,6 +331,11 @@ class Exchange:
         if envelope is None:
             return NOTHING
         return refuse(HTTPStatus.BAD_REQUEST, "no session: begin with an Inform", ("Connection", "close"))
+
+
+def _seconds(text: str) -> int | None:
+    """A number of seconds, at most the database's largest: some write 4294967295, for never."""
+    return min(int(text[:20]), SECONDS_MOST) if text.isascii() and text.isdigit() else None
 
 
 def _lacks_length(environ: Mapping[str, Any]) -> bool:
