@@ -9,7 +9,7 @@ MODEMS ?= 5
 CPES ?= 5
 APT_BUILD := python3 python3-venv python3-dev gcc libsystemd-dev pkg-config libudev1
 APT_RUN := postgresql-15|postgresql libqmi-utils iproute2 util-linux curl
-APT_TEST := bind9-dnsutils dbus nftables procps systemd-container udev umockdev
+APT_TEST := bind9-dnsutils chromium dbus nftables procps prometheus systemd-container udev umockdev
 APT_DEB := build-essential debhelper git libsystemd-dev lintian pkg-config|pkgconf po-debconf python3 python3-dev python3-venv
 APT_LAB := cpio debian-archive-keyring e2fsprogs mmdebstrap qemu-system-x86 qemu-utils systemd-container util-linux
 
