@@ -18,6 +18,7 @@ from rich.table import Table
 import agent
 from tests.bench import (
     bench_acs,
+    bench_acs_scale,
     bench_cli,
     bench_modemmanager,
     bench_plug,
@@ -38,11 +39,12 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
         bench_thirty,
         bench_steady,
         bench_acs,
+        bench_acs_scale,
         bench_modemmanager,
     )
 }
-ONLY_WHEN_NAMED = frozenset({bench_acs.NAME, bench_modemmanager.NAME})
-"""Minutes each; the latter needs the lab's image."""
+ONLY_WHEN_NAMED = frozenset({bench_acs.NAME, bench_acs_scale.NAME, bench_modemmanager.NAME})
+"""Minutes each; the last needs the lab's image."""
 NEED_ROOT = frozenset(BENCHMARKS) - {"cli"}
 MET = {True: "met", False: "MISSED", None: ""}
 

@@ -90,7 +90,7 @@ def _parse_digest(text: str) -> Digest:
         name, quoted, token = found.groups()
         if name.lower() in fields:
             raise ProtocolError("the Digest credentials say something twice")
-        fields[name.lower()] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        fields[name.lower()] = token if quoted is None else _unquote(quoted)
         position = found.end()
     missing = [name for name in ("username", "realm", "nonce", "uri", "response") if name not in fields]
     if missing:
@@ -119,6 +119,10 @@ def _digest(fields: dict[str, str]) -> Digest:
         count=int(count, 16) if qop else 0,
         count_text=count,
     )
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text
 
 
 def _quote(text: str) -> str:
