@@ -143,7 +143,7 @@ class _Desk:
     def receive(self, transfer: Transfer) -> Response:
         most = self._settings.file_bytes_most
         if (request.content_length or 0) > most:
-            return Response(f"more than {most} bytes\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _too_large(most)
         folder = self._settings.file_dir
         with _temporary(folder) as path:
             digest, size = hashlib.sha256(), 0
@@ -151,7 +151,7 @@ class _Desk:
                 while chunk := self._next_piece():
                     size += len(chunk)
                     if size > most:
-                        return Response(f"more than {most} bytes\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                        return _too_large(most)
                     digest.update(chunk)
                     out.write(chunk)
                 if request.content_length not in (None, size):
@@ -170,6 +170,11 @@ class _Desk:
     def _next_piece(self) -> bytes:
         with self._bodies.reading(request.environ):
             return request.stream.read(CHUNK_BYTES)
+
+
+def _too_large(most: int) -> Response:
+    # The rest of it is not read, so nothing else can come this way.
+    return Response(f"more than {most} bytes\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, {"Connection": "close"})
 
 
 @contextlib.contextmanager
