@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.bench import bench_acs_task
 from tests.bench.acs_ground import Ground, Load, clone_devices, ground, null_acs, run_load
 from tests.bench.figures import Figure
 
@@ -28,6 +29,7 @@ def run() -> list[Figure]:
             for workers in (1, 2):
                 figures += _steady(floor, parameters, workers)
             if parameters == SMALL:
+                figures += bench_acs_task.measure(floor, NAME)
                 figures += _paced(floor)
                 figures += _idle(floor)
                 figures += _digest(floor)
