@@ -32,10 +32,12 @@ def command(config: Path | None) -> None:
 
     from agent.cli.logs import start_logging
     from agent.cli.supervision import watchdog_seconds
+    from agent.host.allocator import share_one_heap
     from agent.web.activation import address_of, render_address, take_socket
     from agent.web.cwmp.server import listen, serve, worker_count
     from agent.web.watchdog import Watch
 
+    share_one_heap()
     settings = load_settings(config)
     start_logging(settings.log.level)
     given = take_socket(os.environ, SOCKET_UNIT)

@@ -15,7 +15,7 @@ SMALL, LARGE = 130, 2400
 LARGE_SHARE = 10
 """One device in so many has LARGE parameters, the others SMALL."""
 SECONDS = 20
-TABLES = ("devices", "device_informs", "parameter_chunks", "model_parameters", "sessions_default")
+TABLES = ("devices", "device_informs", "parameter_chunks", "model_parameters", "sessions")
 MIB = 1024 * 1024
 
 
@@ -62,8 +62,12 @@ def _measure(floor: Ground, devices: int) -> Iterator[Figure]:
 
 
 def _sizes(floor: Ground) -> dict[str, int]:
-    """Bytes of each table with its indexes and its TOAST."""
-    return {name: int(floor.fetch(f"SELECT pg_total_relation_size('{name}')")) for name in TABLES}
+    """Bytes of each table with its partitions, indexes and TOAST."""
+    size = (
+        "SELECT coalesce(sum(pg_total_relation_size(relid)), pg_total_relation_size('{0}'))"
+        " FROM pg_partition_tree('{0}')"
+    )
+    return {name: int(floor.fetch(size.format(name))) for name in TABLES}
 
 
 def _vacuum(floor: Ground) -> float:
