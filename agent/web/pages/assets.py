@@ -55,7 +55,7 @@ class Assets:
         asset = self._assets.get(name)
         if asset is None:
             abort(404)
-        small = asset.compressed if "gzip" in request.accept_encodings else None
+        small = asset.compressed if request.accept_encodings.quality("gzip") else None
         response = Response(asset.plain if small is None else small, mimetype=asset.media_type)
         if small is not None:
             response.headers["Content-Encoding"] = "gzip"

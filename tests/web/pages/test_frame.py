@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from agent.core.templates import templates_directory
@@ -133,3 +134,15 @@ def test_a_list_turns_its_order_when_the_same_head_is_used_again() -> None:
     assert listing.sort_url("signal") == "/modems?q=a+b&sort=signal&order=desc"
     assert listing.direction("serial") == "ascending"
     assert listing.url(q=None) == "/modems?sort=serial"
+
+
+OPEN = ("/static/", "/login", "/setup/")
+"""Pages for people who have not signed in."""
+
+
+def test_no_page_is_open(app: Flask, client: FlaskClient) -> None:
+    rules = [rule.rule for rule in app.url_map.iter_rules() if not rule.rule.startswith(("/api", "/metrics", *OPEN))]
+    assert "/" in rules
+    for rule in rules:
+        response = client.get(re.sub(r"<[^>]+>", "1", rule), headers=HTML)
+        assert response.status_code == 401 or response.location.startswith("/login"), rule
