@@ -18,6 +18,7 @@ from agent.web import openapi
 from agent.web.endpoint import BODY_BYTES_MOST, Answer, Call, Endpoint, NoBody, Query, Upload
 from agent.web.errors import ApiError, handle_errors
 from agent.web.metrics import Metrics
+from agent.web.pages.frame import install_pages
 from agent.web.routes import make_endpoints
 from agent.web.security import BrowserGuard, authorize
 from agent.web.services import Services
@@ -45,6 +46,7 @@ def create_app(services: Services) -> Flask:
     endpoints = make_endpoints(metrics, cache(lambda: openapi.describe(endpoints)))
     for endpoint in endpoints:
         _add(app, endpoint, services, metrics)
+    install_pages(app, services)
     return app
 
 
@@ -165,6 +167,7 @@ def _account(app: Flask, metrics: Metrics) -> None:
         seconds = monotonic() - g.get("begun", monotonic())
         name = (request.endpoint or "none").partition(".")[0]
         method = request.method if request.method in _METHODS else "other"
+        principal = g.get("principal", "")
         metrics.count_request(name, method, response.status_code, seconds)
         logger.info(
             "request",
@@ -172,7 +175,7 @@ def _account(app: Flask, metrics: Metrics) -> None:
                 "METHOD": method,
                 "PATH": request.path[:200],
                 "STATUS": response.status_code,
-                "PRINCIPAL": g.get("principal", ""),
+                "PRINCIPAL": getattr(principal, "name", principal),
                 "CLIENT": request.remote_addr,
                 "DURATION_MS": round(seconds * 1000, 1),
             },

@@ -21,10 +21,11 @@ from tests.web.conftest import MODEM, SETTINGS, Headers, make_services
 
 
 def endpoints_of(app: Flask) -> list[tuple[str, str]]:
-    """(method, path) of everything that is served."""
+    """(method, path) of everything that is served to programs; of pages, see tests/web/pages."""
     return [
         (method, rule.rule.replace("<serial>", MODEM))
         for rule in app.url_map.iter_rules()
+        if rule.rule.startswith(("/api", "/metrics"))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
 
