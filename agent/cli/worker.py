@@ -61,11 +61,16 @@ def command(config: Path | None) -> None:
         keeper = Keeper(Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"))
         searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
         wakes = {"connection_request": caller.wake, CHANNEL: searcher.wake}
+
+        def wake_all() -> None:
+            for wake in wakes.values():
+                wake()
+
         listener = Listener(
             url,
             list(wakes),
             lambda channel, _payload: wakes[channel](),
-            lambda: [wake() for wake in wakes.values()] and None,
+            wake_all,
             timeout_seconds=section.timeout_seconds,
             name="lastmile worker listen",
         )

@@ -17,6 +17,9 @@ from agent.store.faults import Faults
 from agent.store.files import Files
 from agent.store.fleet import Fleet
 from agent.store.listen import Listener
+from agent.store.recordings import Recordings
+from agent.store.saved_filters import SavedFilters
+from agent.store.search_parameters import SearchParameters
 from agent.store.session_history import SessionHistory
 from agent.store.tasks import Tasks
 from agent.store.tokens import Tokens
@@ -40,6 +43,9 @@ class DeviceServices:
     files: Files
     credentials: Credentials
     statistics: AcsStatistics
+    search: SearchParameters
+    saved_filters: SavedFilters
+    recordings: Recordings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
