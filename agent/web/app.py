@@ -22,9 +22,7 @@ from agent.web.endpoint import BODY_BYTES_MOST, Answer, Call, Endpoint, NoBody, 
 from agent.web.errors import ApiError, handle_errors
 from agent.web.identity import client_address
 from agent.web.metrics import Metrics
-from agent.web.pages import signing_in
-from agent.web.pages.context import provide
-from agent.web.pages.folders import web_templates
+from agent.web.pages.frame import install_pages
 from agent.web.routes import make_endpoints
 from agent.web.security import BrowserGuard, authorize, require_everything
 from agent.web.services import Services
@@ -53,9 +51,7 @@ def create_app(services: Services) -> Flask:
     endpoints = make_endpoints(metrics, cache(lambda: openapi.describe(endpoints)))
     for endpoint in endpoints:
         _add(app, endpoint, services, metrics)
-    app.template_folder = str(web_templates())
-    provide(app, services)
-    app.register_blueprint(signing_in.blueprint)
+    install_pages(app, services)
     return app
 
 

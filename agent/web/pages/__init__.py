@@ -1,1 +1,1 @@
-"""The pages that people look at: one module for each family of them."""
+"""The pages: server-rendered, readable without JavaScript, live with it. They change things through the API only."""
