@@ -61,6 +61,8 @@ class DeviceFilter:
     """What stored values must be like; all of them."""
     text: str | None = None
     """What the identity, the version, the address or a tag has somewhere in it."""
+    scope_tags: tuple[str, ...] | None = None
+    """Of these, one at least; None: all devices."""
 
     @property
     def conditions(self) -> tuple[ValueCondition, ...]:
@@ -168,6 +170,9 @@ def _conditions(
     if wanted.tags:
         names.append("tags")
         parameters["tags"] = sorted({clean_text(tag) for tag in wanted.tags})
+    if wanted.scope_tags is not None:
+        names.append("scope")
+        parameters["scope_tags"] = [clean_text(tag) for tag in wanted.scope_tags]
     if wanted.text is not None:
         names.append("text")
         parameters["text"] = like(clean_text(wanted.text))

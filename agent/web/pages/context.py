@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 
 from agent.web.services import Services
 
@@ -15,6 +15,12 @@ def provide(app: Flask, services: Services) -> None:
 
 
 def services() -> Services:
-    """What the pages work with; only while a request is answered."""
+    """The store as whoever is signed in may see it (`guard.page`); all of it while nobody is known yet."""
+    found: Services = g.services if "services" in g else all_services()
+    return found
+
+
+def all_services() -> Services:
+    """The whole store; for what comes before anybody is known."""
     found: Services = current_app.extensions[_KEY]
     return found
