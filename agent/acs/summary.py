@@ -16,7 +16,19 @@ _RECEIVED = re.compile(r"(?:^|[._])RX_?Power$", re.IGNORECASE)
 _SENT = re.compile(r"(?:^|[._])TX_?Power$", re.IGNORECASE)
 _INSTANCE = re.compile(r"(?<=\.)[0-9]{1,9}(?=\.)")
 _LAYERS_MOST = 8
-TOPS = ("DeviceInfo.", "WANDevice.", "LANDevice.", "IP.", "PPP.", "DHCPv4.", "Ethernet.", "WiFi.", "Hosts.", "Optical.", "DSL.")
+TOPS = (
+    "DeviceInfo.",
+    "WANDevice.",
+    "LANDevice.",
+    "IP.",
+    "PPP.",
+    "DHCPv4.",
+    "Ethernet.",
+    "WiFi.",
+    "Hosts.",
+    "Optical.",
+    "DSL.",
+)
 """Second words of the paths that are looked at, with their dots."""
 
 

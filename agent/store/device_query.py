@@ -1,5 +1,4 @@
-"""The question that a list of devices comes down to: pieces of `queries/devices.sql` and `queries/device_search.sql` put
-together. Pure.
+"""What a list of devices asks of the database: pieces of `queries/devices.sql` and `device_search.sql`. Pure.
 
 The pieces are constants and values only ever go in by placeholders."""
 
@@ -126,9 +125,7 @@ def _by_value(
         place = None
     more, added = compose_unsorted(pieces, source, place, number=number)
     key, ordering = pieces["key_unsorted"], b"devices.id"
-    pages.append(
-        _page(key, pieces["from_devices"], [*conditions, *more], ordering, {**parameters, **added}, order)
-    )
+    pages.append(_page(key, pieces["from_devices"], [*conditions, *more], ordering, {**parameters, **added}, order))
     return tuple(pages)
 
 

@@ -45,7 +45,8 @@ class Housekeeping:
 
     def retire(self, *, days: int) -> int:
         """Drop the history and the recorded messages of sessions, finished tasks and connection requests that are older
-        than `days`, recordings that have ended, and make the next days' partitions; returns how many rows and partitions went."""
+        than `days`, recordings that have ended, and make the next days' partitions; returns how many rows and
+        partitions went."""
         dropped = self._database.fetch_one(self._sql["maintain_session_partitions"], {"days": days}, scalar_row) or 0
         names = ("delete_tasks", "delete_connection_requests", "delete_session_messages", "delete_recordings")
         return int(dropped) + sum(self._in_batches(name, days=days) for name in names)

@@ -76,9 +76,7 @@ class Recordings:
 
     def fetch(self, device_id: str) -> Recording | None:
         """A device's recording; None when it is off, has come to its end, or there is no such device."""
-        return self._database.fetch_one(
-            self._sql["fetch"], {"device_id": clean_text(device_id)}, class_row(Recording)
-        )
+        return self._database.fetch_one(self._sql["fetch"], {"device_id": clean_text(device_id)}, class_row(Recording))
 
     def start(self, device_id: str, *, until: datetime, by: str, bytes_most: int = RECORDING_BYTES_MOST) -> bool:
         """Keep a device's messages from now until then; False when there is no such device."""

@@ -38,9 +38,7 @@ class SavedFilters:
 
     def fetch_for(self, owner: str) -> tuple[SavedFilter, ...]:
         """Those that somebody may use: the own ones, and what others share; by name."""
-        return tuple(
-            self._database.fetch(self._sql["fetch_for"], {"owner": clean_text(owner)}, class_row(SavedFilter))
-        )
+        return tuple(self._database.fetch(self._sql["fetch_for"], {"owner": clean_text(owner)}, class_row(SavedFilter)))
 
     def fetch(self, number: int, owner: str) -> SavedFilter | None:
         """One that somebody may use."""
@@ -48,7 +46,9 @@ class SavedFilters:
         return self._database.fetch_one(self._sql["fetch"], parameters, class_row(SavedFilter))
 
     def save(self, owner: str, name: str, query: str, *, shared: bool) -> SavedFilter:
-        """Keep a filter under a name, in the place of the owner's own of that name. RefusedError: there are too many."""
+        """Keep a filter under a name, in the place of the owner's own of that name.
+
+        RefusedError: there are too many."""
         parameters = {
             "owner": clean_text(owner),
             "name": clean_text(name),

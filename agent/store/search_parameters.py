@@ -46,7 +46,7 @@ class SearchParameters:
         self._sql = statements("device_search")
 
     def sources(self, paths: Iterable[str]) -> dict[str, Source]:
-        """Where the values of each path are; what is not indexed yet is from now on, as soon as a worker comes to it."""
+        """Where the values of each path are; what is not indexed yet will be, as soon as a worker comes to it."""
         wanted = sorted({clean_text(path) for path in paths})
         if not wanted:
             return {}

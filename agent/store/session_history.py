@@ -76,7 +76,7 @@ class SessionHistory(Scoped):
     def fetch_recent(
         self, *, outcomes: Sequence[str] = (), before: tuple[datetime, int] | None = None, limit: int = 100
     ) -> tuple[PastSession, ...]:
-        """Past sessions of all devices, the newest first; none that ended more than `RECENT` before now, or before `before`.
+        """Past sessions of all devices, the newest first; none that ended more than `RECENT` before now or `before`.
 
         `before` is (end, id) of the last one of the page before."""
         to, before_id = before or (wall() + timedelta(minutes=1), None)

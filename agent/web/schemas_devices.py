@@ -59,7 +59,9 @@ class Device(View):
 class ListedDevice(Device):
     """A device in a list."""
 
-    columns: dict[str, str] = Field({}, description="Stored values that were asked for, by path; none it does not have.")
+    columns: dict[str, str] = Field(
+        {}, description="Stored values that were asked for, by path; none it does not have."
+    )
 
 
 class DevicePage(View):

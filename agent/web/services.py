@@ -22,10 +22,10 @@ from agent.store.operator_sessions import OperatorSessions
 from agent.store.operators import Operators
 from agent.store.passwords import Passwords
 from agent.store.recordings import Recordings
-from agent.store.saved_filters import SavedFilters
-from agent.store.search_parameters import SearchParameters
 from agent.store.rows import Scope
+from agent.store.saved_filters import SavedFilters
 from agent.store.scoping import Scoped
+from agent.store.search_parameters import SearchParameters
 from agent.store.session_history import SessionHistory
 from agent.store.setup_links import SetupLinks
 from agent.store.sign_in_attempts import SignInAttempts

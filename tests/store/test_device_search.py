@@ -72,7 +72,11 @@ def fleet(url: str) -> None:
     powers = ("-21.5", "-8", "-30.25", "none", None)
     for number, power in enumerate(powers, 1):
         device = add_device(url, number, informed={UPTIME: str(number * 100)})
-        values = {ssid(1): f"Net {number}", ssid(2): "guest%_", **{f"{ROOT}WANDevice.1.Padding{each}": "" for each in range(300)}}
+        values = {
+            ssid(1): f"Net {number}",
+            ssid(2): "guest%_",
+            **{f"{ROOT}WANDevice.1.Padding{each}": "" for each in range(300)},
+        }
         write_values(url, device, values if power is None else {**values, POWER: power})
 
 
@@ -283,7 +287,15 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 
 
 def test_a_condition_is_written_as_it_is_read() -> None:
-    for text in ("Device.X=", "Device.A.*.X>=3", "Device.X!=a=b", "Device.X?", "Device.X!", "Device.X~?", "Device.X==3"):
+    for text in (
+        "Device.X=",
+        "Device.A.*.X>=3",
+        "Device.X!=a=b",
+        "Device.X?",
+        "Device.X!",
+        "Device.X~?",
+        "Device.X==3",
+    ):
         assert str(ValueCondition.parse(text)) == text
     assert not is_searchable("Device.A.*.")
     assert not is_searchable("Device.A*.B")

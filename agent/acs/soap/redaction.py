@@ -36,12 +36,15 @@ def redact(
     root = parse(body, charset=charset, limits=limits)
     for element in root.iter():
         # Comments and the like have a function for a tag.
-        name = local_name(element) if isinstance(element.tag, str) else ""
+        tag: object = element.tag
+        name = local_name(element) if isinstance(tag, str) else ""
         if name in _SECRET_ELEMENTS:
             _hide(element)
         elif name == "Name" and is_secret(_text(element).strip()):
-            for sibling in element.getparent() or ():
-                if isinstance(sibling.tag, str) and local_name(sibling) == "Value":
+            parent = element.getparent()
+            for sibling in parent if parent is not None else ():
+                tag = sibling.tag
+                if isinstance(tag, str) and local_name(sibling) == "Value":
                     _hide(sibling)
         elif element.text and "@" in element.text:
             cast("Any", element).text = _USER_INFORMATION.sub(HIDDEN, element.text)

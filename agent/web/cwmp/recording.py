@@ -49,9 +49,7 @@ class SessionRecorder:
         until = self._active.get(device)
         return until is not None and until > wall()
 
-    def keep(
-        self, key: SessionKey, body: bytes, charset: str | None, answer: Answer
-    ) -> None:
+    def keep(self, key: SessionKey, body: bytes, charset: str | None, answer: Answer) -> None:
         """Keep a message of a session and what was answered, if the device is recorded. Never the reason for a session
         to fail: what cannot be kept is said in the log."""
         if not self.wants(key.device):
@@ -74,7 +72,7 @@ class SessionRecorder:
                 text, method = redacted.text, redacted.method[:128]
             except ProtocolError as exc:
                 # Not a message: what is wrong with it, and a sample that has no values in it.
-                text = f"{exc} ({exc.sample})" if sender == "cpe" else body.decode("utf-8", "replace")
+                text = f"{exc} ({exc.sample!r})" if sender == "cpe" else body.decode("utf-8", "replace")
         return NewMessage(
             sender=sender,
             method=method,
