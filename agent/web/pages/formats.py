@@ -116,6 +116,7 @@ FILTERS = {
         utc_text,
         words,
         technology,
+        coded,
         segment,
         rsrp_level,
     )

@@ -1,4 +1,4 @@
-"""The way of a modem's traffic, from the USB bus to its proxy: how far it stands, and where and why it does not. Pure."""
+"""The way of a modem's traffic from the USB bus to its proxy: how far it stands, where and why it does not. Pure."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Way:
 
 
 _ADVICE = {
-    Stage.USB: "Look whether the modem is plugged in and its hub has power; on its host, `lastmile doctor` checks both.",
+    Stage.USB: "Is it plugged in, and has its hub power? On its host, `lastmile doctor` looks at both.",
     Stage.CONTROL: "lastmile resets the modem by itself. If that does not help, unplug it for ten seconds.",
     Stage.SIM: "Look at the card: is it in, active, and is modem.pin its PIN? PINs are never tried twice.",
     Stage.NETWORK: "Check the antenna and whether the card may use this network; `AT+COPS?` and `AT+QENG` tell more.",
