@@ -13,6 +13,7 @@ from agent.acs.paths import template_of, top_of
 from agent.store.database import Database
 from agent.store.device_rows import ParameterPage, ParameterRow
 from agent.store.documents import clean_text
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 10_000
@@ -20,7 +21,7 @@ Traits = tuple[str | None, bool | None]
 """Type and writability."""
 
 
-class DeviceParameters:
+class DeviceParameters(Scoped):
     """Reads the chunks that matter, once for a page. All methods raise TransientError when PostgreSQL cannot be reached
     in time."""
 
@@ -41,8 +42,9 @@ class DeviceParameters:
 
         They come in the order of their paths, instance numbers by their value, from behind path `after` on."""
         wanted = clean_text(prefix)
+        of_device = {"device_id": clean_text(device_id), **self._scope.parameters}
         with self._database.transaction() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            device = cursor.execute(self._sql["fetch_device"], {"device_id": clean_text(device_id)}).fetchone()
+            device = cursor.execute(self._sql["fetch_device"], of_device).fetchone()
             if device is None:
                 return None
             parameters = {"device": device[0], "prefix": wanted, "since": since}

@@ -44,6 +44,8 @@ class DeviceFilter:
     """All of them."""
     parameters: tuple[tuple[str, str], ...] = ()
     """Stored values, as (path, value); all of them."""
+    scope_tags: tuple[str, ...] | None = None
+    """Of these, one at least; None: all devices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,9 @@ def _conditions(
     if wanted.tags:
         names.append("tags")
         parameters["tags"] = sorted({clean_text(tag) for tag in wanted.tags})
+    if wanted.scope_tags is not None:
+        names.append("scope")
+        parameters["scope_tags"] = [clean_text(tag) for tag in wanted.scope_tags]
     if ids is not None:
         names.append("ids")
         parameters["ids"] = ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
 from agent.store.device_query import DeviceFilter, DeviceOrder, compose_count, compose_page
 from agent.store.device_rows import DevicePage, DeviceRow, DeviceState, SessionRow, SessionStatus
 from agent.store.documents import clean_text, render_object
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -21,7 +23,7 @@ TAGS_MOST = 100
 SESSION_PREFIX = "session_"
 
 
-class Devices:
+class Devices(Scoped):
     """Every device. All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -30,6 +32,7 @@ class Devices:
 
     def fetch_page(self, wanted: DeviceFilter, order: DeviceOrder) -> DevicePage:
         """Some of the devices that match; PlaceError when `order.after` is no place in that order."""
+        wanted = replace(wanted, scope_tags=self._scope.tags)
         ids = self._find_by_values(wanted.parameters)
         count, counted = compose_count(self._sql, wanted, ids)
         statement, parameters = compose_page(self._sql, wanted, ids, order)
@@ -48,7 +51,8 @@ class Devices:
 
     def fetch_many(self, device_ids: Sequence[str]) -> tuple[DeviceRow, ...]:
         """The devices of these ids, in this order; those that do not exist are left out."""
-        parameters = {"device_ids": [clean_text(device_id) for device_id in device_ids]}
+        names = [clean_text(device_id) for device_id in device_ids]
+        parameters = {"device_ids": names, **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_devices"], parameters, _DEVICE)) if device_ids else ()
 
     def fetch(self, device_id: str) -> DeviceRow | None:
@@ -57,7 +61,7 @@ class Devices:
 
     def set_state(self, device_id: str, state: DeviceState) -> DeviceRow | None:
         """Accept a device or refuse it, and return its row; None when there is none of that id."""
-        parameters = {"device_id": clean_text(device_id), "state": state.value}
+        parameters = {"device_id": clean_text(device_id), "state": state.value, **self._scope.parameters}
         with self._database.transaction() as connection:
             if connection.execute(self._sql["set_state"], parameters).rowcount:
                 self._emit(connection, f"device_{state.value}", device_id, {})
@@ -67,10 +71,14 @@ class Devices:
         """Forget a device and all that is known of it; False when there is none of that id.
 
         When it informs again it is a new one. Raises DeviceBusyError while it has a session."""
-        parameters = {"device_id": clean_text(device_id)}
+        parameters = {"device_id": clean_text(device_id), **self._scope.parameters}
+        row = self.fetch(device_id)
+        if row is None:
+            return False
         with self._database.transaction() as connection:
             if connection.execute(self._sql["delete_device"], parameters).rowcount:
-                self._emit(connection, "device_removed", device_id, {})
+                # Its tags: those who see it by one of them are to know.
+                self._emit(connection, "device_removed", device_id, {"tags": list(row.tags)})
                 return True
         if self._database.fetch_one(self._sql["has_session"], parameters, scalar_row):
             raise DeviceBusyError("the device has a session under way")
@@ -107,9 +115,10 @@ class Devices:
 
     def _change_tags(self, device_id: str, names: tuple[str, ...], tags: Iterable[str]) -> tuple[str, ...] | None:
         given = sorted({clean_text(tag) for tag in tags})
+        wanted = {"device_id": clean_text(device_id), **self._scope.parameters}
         try:
             with self._database.transaction() as connection, connection.cursor(row_factory=scalar_row) as cursor:
-                device = cursor.execute(self._sql["lock_device"], {"device_id": clean_text(device_id)}).fetchone()
+                device = cursor.execute(self._sql["lock_device"], wanted).fetchone()
                 if device is None:
                     return None
                 parameters = {"device": device, "tags": given}

@@ -12,6 +12,7 @@ from psycopg.rows import class_row, kwargs_row
 from agent.store.database import Database
 from agent.store.documents import clean_text, show_object
 from agent.store.rows import EventRow, LogRow
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 500
@@ -56,7 +57,7 @@ class ProcessRow:
     """When the oldest of them was made."""
 
 
-class Glances:
+class Glances(Scoped):
     """All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -65,17 +66,19 @@ class Glances:
 
     def fetch_traffic(self, since: datetime) -> dict[str, TrafficRow]:
         """What has passed each modem's link since then, by serial; modems without samples are left out."""
-        rows = self._database.fetch(self._sql["fetch_traffic"], {"since": since}, class_row(TrafficRow))
+        parameters = {"since": since, **self._scope.parameters}
+        rows = self._database.fetch(self._sql["fetch_traffic"], parameters, class_row(TrafficRow))
         return {row.serial: row for row in rows}
 
     def fetch_series(self, serials: Sequence[str], since: datetime, step_seconds: int) -> tuple[SeriesRow, ...]:
         """What was measured of these modems since then, in steps, oldest first; empty steps are left out."""
-        parameters = {"serials": list(serials), "since": since, "step": max(1, step_seconds)}
+        parameters = {"serials": list(serials), "since": since, "step": max(1, step_seconds), **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_series"], parameters, class_row(SeriesRow)))
 
     def fetch_latest_events(self, limit: int = 30) -> tuple[EventRow, ...]:
         """The latest events, newest first."""
-        return tuple(self._database.fetch(self._sql["fetch_latest_events"], {"limit": min(limit, LIMIT_MOST)}, _EVENT))
+        parameters = {"limit": min(limit, LIMIT_MOST), **self._scope.parameters}
+        return tuple(self._database.fetch(self._sql["fetch_latest_events"], parameters, _EVENT))
 
     def fetch_log(
         self, serial: str, channels: Sequence[str], before_id: int | None = None, limit: int = 100
@@ -86,6 +89,7 @@ class Glances:
             "channels": list(channels),
             "before_id": before_id,
             "limit": min(limit, LIMIT_MOST),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_log_of_channels"], parameters, class_row(LogRow)))
 

@@ -15,6 +15,7 @@ from agent.store.device_errors import PlaceError
 from agent.store.device_rows import EndedCounts, OpenCounts, OpenSession, PastSession
 from agent.store.devices import make_session
 from agent.store.documents import clean_text
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -28,7 +29,7 @@ class _Ended:
     seconds: float
 
 
-class SessionHistory:
+class SessionHistory(Scoped):
     """All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -43,6 +44,7 @@ class SessionHistory:
             "serial_number": None if serial_number is None else clean_text(serial_number),
             "discovering": discovering,
             "limit": min(max(0, limit), LIMIT_MOST),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_open"], parameters, _OPEN))
 
@@ -58,6 +60,7 @@ class SessionHistory:
             "before_at": at,
             "before_id": number,
             "limit": min(max(0, limit), LIMIT_MOST + 1),
+            **self._scope.parameters,
         }
         try:
             found = self._database.fetch(self._sql["fetch_past"], parameters, class_row(PastSession))
@@ -69,7 +72,7 @@ class SessionHistory:
 
     def count_open(self) -> OpenCounts:
         """Sessions under way."""
-        counted = self._database.fetch_one(self._sql["count_open"], {}, class_row(OpenCounts))
+        counted = self._database.fetch_one(self._sql["count_open"], self._scope.parameters, class_row(OpenCounts))
         return counted or OpenCounts(active=0, discovering=0, active_workers=0)
 
     def count_today(self) -> EndedCounts:
@@ -81,7 +84,8 @@ class SessionHistory:
         return self._count_ended(wall() - timedelta(minutes=1))
 
     def _count_ended(self, since: datetime) -> EndedCounts:
-        ended = self._database.fetch(self._sql["count_past"], {"since": since}, class_row(_Ended))
+        parameters = {"since": since, **self._scope.parameters}
+        ended = self._database.fetch(self._sql["count_past"], parameters, class_row(_Ended))
         means = [each.seconds / each.sessions for each in ended if each.outcome == COMPLETED]
         return EndedCounts(
             by_outcome={each.outcome: each.sessions for each in ended},

@@ -10,6 +10,7 @@ from agent.store.rows import Role
 from agent.web import views_events, views_modems, views_system
 from agent.web.endpoint import Endpoint, NoBody
 from agent.web.metrics import CONTENT_TYPE, Metrics
+from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
 from agent.web.routes_devices import DEVICES, TASKS
 from agent.web.schemas import (
@@ -42,6 +43,9 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
         *TASKS,
         *SESSIONS_AND_FAULTS,
         *FILES_AND_CREDENTIALS,
+        *AUTH,
+        *OPERATORS,
+        *AUDIT,
         *_system(metrics, describe),
     )
 
@@ -180,6 +184,7 @@ def _system(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> tuple[E
             role=Role.VIEWER,
             summary="Get metrics",
             description="In the text format of Prometheus.",
+            of_everything=True,
             media_type=CONTENT_TYPE.partition(";")[0],
             at_root=True,
         ),

@@ -45,8 +45,9 @@ def show_device(call: Call[Query, NoBody]) -> Device:
 
 def delete_device(call: Call[Query, NoBody]) -> Response:
     """Forget a device."""
-    device_id = find_device(call).device_id
-    call.services.audit.write(call.caller, "device.delete", device_id, {})
+    row = find_device(call)
+    device_id = row.device_id
+    call.trail.write(call.caller, "device.delete", device_id, before={"state": row.state.value, "tags": list(row.tags)})
     try:
         deleted = call.services.acs.devices.delete(device_id)
     except DeviceBusyError as error:
@@ -142,10 +143,11 @@ def _place(query: DeviceQuery) -> tuple[str, str] | None:
 
 def _decide(call: Call[Query, NoBody], state: DeviceState) -> Device:
     row = find_device(call)
-    call.services.audit.write(call.caller, f"device.{state.value}", row.device_id, {"before": row.state.value})
+    call.trail.write(call.caller, f"device.{state.value}", row.device_id, before={"state": row.state.value})
     changed = call.services.acs.devices.set_state(row.device_id, state)
     if changed is None:
         raise no_such_device()
+    call.trail.after({"state": changed.state.value})
     return Device.model_validate(changed)
 
 
@@ -155,17 +157,18 @@ def _show_parameter(row: ParameterRow, open_to_all: bool) -> Parameter:
 
 
 def _change_tags(call: Call[Query, BaseModel], action: str, tags: tuple[str, ...]) -> Tags:
-    devices, device_id = call.services.acs.devices, find_device(call).device_id
+    devices, row = call.services.acs.devices, find_device(call)
     change = {
         "device.tags.replace": devices.replace_tags,
         "device.tags.add": devices.add_tags,
         "device.tags.remove": devices.remove_tags,
     }[action]
-    call.services.audit.write(call.caller, action, device_id, {"tags": list(tags)})
+    call.trail.write(call.caller, action, row.device_id, {"tags": list(tags)}, before={"tags": list(row.tags)})
     try:
-        now = change(device_id, tags)
+        now = change(row.device_id, tags)
     except RefusedError as error:
         raise ApiError(HTTPStatus.BAD_REQUEST, "tag_refused", str(error)) from error
     if now is None:
         raise no_such_device()
+    call.trail.after({"tags": list(now)})
     return Tags(tags=now)

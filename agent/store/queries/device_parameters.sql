@@ -1,5 +1,7 @@
 -- name: fetch_device
 SELECT id, model_id FROM devices WHERE device_id = %(device_id)s
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 
 -- name: fetch_values
 SELECT chunk."values", extract(epoch FROM chunk.at)::double precision AS at, chunk.times

@@ -4,7 +4,8 @@
 WITH steps AS (
     SELECT serial, rx_bytes, tx_bytes,
         lag(rx_bytes) OVER in_time AS rx_before, lag(tx_bytes) OVER in_time AS tx_before
-    FROM modem_samples WHERE at >= %(since)s
+    FROM modem_samples WHERE at >= %(since)s AND (%(scope_hosts)s::text[] IS NULL OR EXISTS (
+        SELECT FROM modems WHERE modems.serial = modem_samples.serial AND modems.host = ANY(%(scope_hosts)s::text[])))
     WINDOW in_time AS (PARTITION BY serial ORDER BY at)
 )
 SELECT serial,
@@ -19,6 +20,8 @@ WITH steps AS (
     SELECT at, serial, rsrp_dbm, rsrq_db, sinr_db, rx_bytes, tx_bytes,
         lag(rx_bytes) OVER in_time AS rx_before, lag(tx_bytes) OVER in_time AS tx_before
     FROM modem_samples WHERE at >= %(since)s AND serial = ANY(%(serials)s::text[])
+        AND (%(scope_hosts)s::text[] IS NULL OR EXISTS (
+        SELECT FROM modems WHERE modems.serial = modem_samples.serial AND modems.host = ANY(%(scope_hosts)s::text[])))
     WINDOW in_time AS (PARTITION BY serial ORDER BY at)
 )
 SELECT (floor(extract(epoch FROM at) / %(step)s) * %(step)s)::bigint AS at,
@@ -32,12 +35,20 @@ FROM steps GROUP BY 1 ORDER BY 1
 
 -- name: fetch_latest_events
 SELECT id, at, kind, serial, host, device_id, payload::text AS payload
-FROM events ORDER BY id DESC LIMIT %(limit)s
+FROM events WHERE CASE
+    WHEN device_id IS NULL THEN %(scope_hosts)s::text[] IS NULL OR host = ANY(%(scope_hosts)s::text[])
+    ELSE %(scope_tags)s::text[] IS NULL OR payload -> 'tags' ?| %(scope_tags)s::text[] OR EXISTS (
+        SELECT FROM devices JOIN device_tags ON device_tags.device_id = devices.id
+        WHERE devices.device_id = events.device_id AND tag = ANY(%(scope_tags)s::text[]))
+END
+ORDER BY id DESC LIMIT %(limit)s
 
 -- name: fetch_log_of_channels
 SELECT id, at, host, serial, channel, command, response, outcome, duration_seconds
 FROM modem_logs
 WHERE serial = %(serial)s AND channel = ANY(%(channels)s::text[])
+    AND (%(scope_hosts)s::text[] IS NULL OR EXISTS (
+        SELECT FROM modems WHERE modems.serial = modem_logs.serial AND modems.host = ANY(%(scope_hosts)s::text[])))
     AND (%(before_id)s::bigint IS NULL OR id < %(before_id)s)
 ORDER BY id DESC LIMIT %(limit)s
 

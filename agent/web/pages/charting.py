@@ -8,8 +8,8 @@ from flask import Response, abort, jsonify, request
 
 from agent.core.clock import wall
 from agent.web.pages import series
-from agent.web.pages.context import Window, sights
 from agent.web.pages.series import Metric
+from agent.web.pages.sights import Window, measurements
 
 
 def asked_hours(default: int = 24) -> int:
@@ -22,7 +22,7 @@ def asked_hours(default: int = 24) -> int:
 def chart(metric: Metric, serials: tuple[str, ...], hours: int) -> dict[str, Any]:
     """The chart's data."""
     step = series.step_seconds(hours)
-    rows = sights().series.get(Window(serials=serials, hours=hours, step_seconds=step))
+    rows = measurements(Window(serials=serials, hours=hours, step_seconds=step))
     end = wall().timestamp()
     return series.columns(metric, rows, step, end - hours * 3600, end)
 

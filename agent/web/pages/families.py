@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from agent.web.pages import overview
+from agent.web.pages import overview, signing_in
 
-FAMILIES: tuple[Blueprint, ...] = (overview.blueprint,)
+FAMILIES: tuple[Blueprint, ...] = (signing_in.blueprint, overview.blueprint)

@@ -16,8 +16,9 @@ from agent.store.device_rows import DeviceCounts, DeviceState, EndedCounts, Open
 from agent.store.rows import HostRow, ModemRow, Role
 from agent.web.pages import charting, series
 from agent.web.pages.attention import SILENT_AFTER, Concern, concerns
-from agent.web.pages.context import services, sights, traffic_today
+from agent.web.pages.context import services
 from agent.web.pages.guard import page
+from agent.web.pages.sights import glances, traffic_today
 from agent.web.pages.telling import Told, tell
 from agent.web.pages.tones import tone_of
 
@@ -64,7 +65,7 @@ def show() -> str:
         "overview.html",
         glance=glance,
         told=latest(),
-        processes=sights().glances.fetch_processes(),
+        processes=glances().fetch_processes(),
         captions=captions,
         hours=HOURS,
     )
@@ -88,7 +89,7 @@ def show_events() -> str:
 @page(Role.VIEWER)
 def show_workers() -> str:
     """Hosts and processes."""
-    return render_template("parts/workers.html", glance=look(), processes=sights().glances.fetch_processes())
+    return render_template("parts/workers.html", glance=look(), processes=glances().fetch_processes())
 
 
 @blueprint.get("/_overview/series")
@@ -101,7 +102,7 @@ def show_series() -> Response:
 
 def latest() -> tuple[tuple[datetime, int, Told], ...]:
     """The latest events in words, newest first."""
-    return tuple((event.at, event.id, tell(event)) for event in sights().glances.fetch_latest_events(EVENTS))
+    return tuple((event.at, event.id, tell(event)) for event in glances().fetch_latest_events(EVENTS))
 
 
 def look() -> Glance:

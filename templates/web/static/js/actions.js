@@ -1,13 +1,15 @@
 // Buttons and forms that change something: they ask first where it is dangerous, call the API, and say what came of it.
 //   <button data-action="/api/v1/…" data-method="POST" data-body='{…}' data-confirm="dialog-id" data-done="…" data-then="reload | /path">
 //   <form data-submit="/api/v1/…" data-method="PUT" data-done="…" data-then="…">: its named fields are the JSON body.
-// `data-type` of a field: number, boolean, list (lines), text (default); an empty field with data-optional is left out.
+// `data-type` of a field: number, boolean, list (lines), text (default); an empty field with data-optional is left out,
+// one with data-null is null. A name with dots (`scope.tags`) is a place in an object in the object.
 import { call, explain } from "./api.js";
 import { agreed } from "./confirm.js";
 import { refreshAll } from "./live.js";
 import { toast } from "./toast.js";
 
 function valueOf(field) {
+  if ("null" in field.dataset && field.value.trim() === "") return null;
   switch (field.dataset.type ?? field.type) {
     case "number":
       return field.value === "" ? null : Number(field.value);
@@ -21,13 +23,18 @@ function valueOf(field) {
   }
 }
 
+function put(object, [name, ...rest], value) {
+  if (rest.length) put((object[name] ??= {}), rest, value);
+  else object[name] = value;
+}
+
 /** The JSON object that the named fields of a form make. */
 export function bodyOf(form) {
   const body = {};
   for (const field of form.elements) {
     if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
     if ("optional" in field.dataset && field.value === "") continue;
-    body[field.name] = valueOf(field);
+    put(body, field.name.split("."), valueOf(field));
   }
   return body;
 }
