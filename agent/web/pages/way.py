@@ -58,7 +58,7 @@ class Way:
     """What to do about it; empty when there is nothing to do."""
 
 
-_ADVICE = {
+ADVICE = {
     Stage.USB: "Is it plugged in, and has its hub power? On its host, `lastmile doctor` looks at both.",
     Stage.CONTROL: "lastmile resets the modem by itself. If that does not help, unplug it for ten seconds.",
     Stage.SIM: "Look at the card: is it in, active, and is modem.pin its PIN? PINs are never tried twice.",
@@ -67,6 +67,7 @@ _ADVICE = {
     Stage.ROUTE: "Reconnect the modem. If nothing passes then either, the carrier lets no traffic through.",
     Stage.PROXY: "On its host, `lastmile doctor` and the proxy's unit tell why it does not run.",
 }
+"""What to do when the way ends there for good."""
 _WAITS = {
     Stage.USB: "Its ports are still appearing.",
     Stage.CONTROL: "It is being set up.",
@@ -113,7 +114,7 @@ def look(modem: ModemRow) -> Way:
         steps=steps,
         stuck=stuck,
         what=what[:1].upper() + what[1:] + ("" if what.endswith(".") else "."),
-        advice="No need to do anything yet." if busy else _ADVICE[stuck],
+        advice="No need to do anything yet." if busy else ADVICE[stuck],
     )
 
 
