@@ -51,8 +51,8 @@ def _of_hosts(hosts: Sequence[HostRow], at: datetime) -> Iterable[Concern]:
                 title=f"Agent on {host.name}",
                 state="silent",
                 what=f"Last heard of {duration(at - host.last_seen)} ago; its {counted(host.modems, 'modem')} may be "
-                "in another state than shown. Proxies go on running without it.",
-                advice=f"On {host.name}: systemctl status lastmile-agent, then lastmile doctor.",
+                "in another state than shown.",
+                advice=f"Proxies go on. On {host.name}: `systemctl status lastmile-agent`, then `lastmile doctor`.",
                 path="",
             )
         for notice in host.notices:

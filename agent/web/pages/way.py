@@ -156,17 +156,17 @@ def _tone(place: int, here: int, tone: str, *, disabled: bool) -> str:
 
 
 def _network(modem: ModemRow) -> str:
-    parts = (modem.operator or "", technology(modem.access_technology) if modem.access_technology else "")
-    return " ".join(part for part in parts if part)
+    kind = technology(modem.access_technology) if modem.access_technology else ""
+    name = " ".join(part for part in (modem.operator, kind) if part)
+    level = measured(modem.rsrp_dbm, "dBm") if modem.rsrp_dbm is not None else ""
+    return ", ".join(part for part in (name, level) if part)
 
 
 _VALUES: dict[Stage, Callable[[ModemRow], str]] = {
     Stage.USB: lambda modem: modem.slot or "",
     Stage.CONTROL: lambda modem: modem.model or "",
     Stage.SIM: lambda modem: f"…{modem.iccid[-6:]}" if modem.iccid else "",
-    Stage.NETWORK: lambda modem: (
-        _network(modem) + (f", {measured(modem.rsrp_dbm, 'dBm')}" if modem.rsrp_dbm is not None else "")
-    ),
+    Stage.NETWORK: _network,
     Stage.BEARER: lambda modem: modem.wan_address or modem.wan_address_ipv6 or "",
     Stage.ROUTE: lambda modem: f"table {modem.fib_table}",
     Stage.PROXY: lambda modem: f"TCP port {modem.proxy_port}",
