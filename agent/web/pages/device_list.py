@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from agent.core.errors import ProtocolError
@@ -170,9 +171,7 @@ def _fetch(acs: DeviceServices, caller: Principal, query: DeviceQuery) -> tuple[
 
 def _chips(query: DeviceQuery, listing: Listing) -> tuple[Chip, ...]:
     chips = [
-        Chip(
-            text=f"{name.replace('_', ' ')}: {value}", title=f"{name} is {value}", url=listing.url(**{name: None})
-        )
+        Chip(text=f"{name.replace('_', ' ')}: {value}", title=f"{name} is {value}", url=listing.url(**{name: None}))
         for name in ("serial_number", "oui", "product_class", "manufacturer", "software_version")
         if (value := getattr(query, name))
     ]
@@ -203,7 +202,8 @@ def _chips(query: DeviceQuery, listing: Listing) -> tuple[Chip, ...]:
 
 
 def _less(listing: Listing, name: str, value: str, all_: Sequence[str]) -> str:
-    return listing.url(**{name: tuple(each for each in all_ if each != value)})
+    left: dict[str, Any] = {name: tuple(each for each in all_ if each != value)}
+    return listing.url(**left)
 
 
 def _without(listing: Listing, name: str, value: str, all_: Sequence[str]) -> str:
