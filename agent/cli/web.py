@@ -68,6 +68,7 @@ def _served_address(settings: WebSettings, listener: socket.socket | None) -> st
 
 def build_services(settings: Settings) -> Services:
     """What the web process works with; nothing connects before it is used."""
+    from agent.cli.access_store import access_services
     from agent.cli.device_store import device_services
     from agent.store.audit import AuditLog
     from agent.store.database import Database
@@ -98,6 +99,7 @@ def build_services(settings: Settings) -> Services:
         fleet=fleet,
         acs=device_services(database, settings.acs),
         tokens=Tokens(database),
+        access=access_services(database, settings.web),
         audit=AuditLog(database),
         events=events,
         listener=listener,

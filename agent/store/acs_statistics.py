@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from psycopg.rows import scalar_row, tuple_row
 
 from agent.acs.tasks import TaskStatus
 from agent.store.acs_counters import AcsCounters, Count
 from agent.store.database import Database
 from agent.store.device_rows import DeviceCounts, DeviceState, EndedCounts, OpenCounts
+from agent.store.rows import Scope
+from agent.store.scoping import Scoped
 from agent.store.session_history import SessionHistory
 from agent.store.statements import statements
 
 
-class AcsStatistics:
+class AcsStatistics(Scoped):
     """All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -21,9 +25,14 @@ class AcsStatistics:
         self._counters = AcsCounters(database)
         self._sql = statements("acs_statistics")
 
+    def within(self, scope: Scope) -> Self:
+        other = super().within(scope)
+        other._sessions = self._sessions.within(scope)  # noqa: SLF001  # our own copy
+        return other
+
     def count_devices(self) -> DeviceCounts:
         """Every device, by state and whether it is online."""
-        rows = self._database.fetch(self._sql["count_devices"], {}, tuple_row)
+        rows = self._database.fetch(self._sql["count_devices"], self._scope.parameters, tuple_row)
         return DeviceCounts(
             total=sum(count for _, _, count, _ in rows),
             online=sum(count for _, online, count, _ in rows if online),
@@ -33,14 +42,13 @@ class AcsStatistics:
 
     def count_tasks(self) -> dict[TaskStatus, int]:
         """Tasks by status, also of those that there are none of."""
-        counted = {
-            TaskStatus(status): count for status, count in self._database.fetch(self._sql["count_tasks"], {}, tuple_row)
-        }
+        rows = self._database.fetch(self._sql["count_tasks"], self._scope.parameters, tuple_row)
+        counted = {TaskStatus(status): count for status, count in rows}
         return {status: counted.get(status, 0) for status in TaskStatus}
 
     def count_faults(self) -> int:
         """Open faults."""
-        return self._database.fetch_one(self._sql["count_faults"], {}, scalar_row) or 0
+        return self._database.fetch_one(self._sql["count_faults"], self._scope.parameters, scalar_row) or 0
 
     def count_open_sessions(self) -> OpenCounts:
         """Sessions under way."""

@@ -12,11 +12,12 @@ from agent.store.database import Database
 from agent.store.device_rows import RequestRow, RequestState
 from agent.store.device_waiters import request_key, wait_for
 from agent.store.documents import clean_text
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 from agent.store.waiting import Waiters
 
 
-class ConnectionRequests:
+class ConnectionRequests(Scoped):
     """All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database, waiters: Waiters) -> None:
@@ -26,9 +27,10 @@ class ConnectionRequests:
 
     def ask(self, device_id: str, requested_by: str) -> RequestRow | None:
         """Have a device asked to begin a session, or join the request that is open; None: there is no such device."""
+        wanted = {"device_id": clean_text(device_id), **self._scope.parameters}
         with self._database.transaction() as connection:
             with connection.cursor(row_factory=scalar_row) as cursor:
-                device = cursor.execute(self._sql["find_device"], {"device_id": clean_text(device_id)}).fetchone()
+                device = cursor.execute(self._sql["find_device"], wanted).fetchone()
             if device is None:
                 return None
             request = insert_request(connection, device, requested_by)

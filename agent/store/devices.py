@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 
-from agent.acs.paths import top_of
+from agent.core.errors import DeadlineExceeded
 from agent.store.database import Database, first_line
-from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
-from agent.store.device_query import DeviceFilter, DeviceOrder, compose_count, compose_page
+from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError, SearchPreparingError
+from agent.store.device_query import DeviceFilter, DeviceOrder, Statement, compose_count, compose_pages
 from agent.store.device_rows import DevicePage, DeviceRow, DeviceState, SessionRow, SessionStatus
 from agent.store.documents import clean_text, render_object
+from agent.store.scoping import Scoped
+from agent.store.search_parameters import SearchParameters
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -21,23 +24,34 @@ TAGS_MOST = 100
 SESSION_PREFIX = "session_"
 
 
-class Devices:
+class Devices(Scoped):
     """Every device. All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = statements("devices")
+        self._pieces = {**self._sql, **statements("device_search")}
+        self._search = SearchParameters(database)
 
     def fetch_page(self, wanted: DeviceFilter, order: DeviceOrder) -> DevicePage:
-        """Some of the devices that match; PlaceError when `order.after` is no place in that order."""
-        ids = self._find_by_values(wanted.parameters)
-        count, counted = compose_count(self._sql, wanted, ids)
-        statement, parameters = compose_page(self._sql, wanted, ids, order)
+        """Some of the devices that match; PlaceError when `order.after` is no place in that order.
+
+        What is searched or sorted by for the first time is looked for in every device's values, until a worker has
+        made an index of it; SearchPreparingError when that takes too long."""
+        wanted = replace(wanted, scope_tags=self._scope.tags)
+        paths = [each.path for each in wanted.conditions]
+        sources = self._search.sources([*paths, order.by_value] if order.by_value else paths)
+        pages = compose_pages(self._pieces, wanted, sources, order)
         try:
-            total = self._database.fetch_one(count, counted, scalar_row) or 0
-            found = self._database.fetch(statement, parameters, tuple_row)
+            total = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), scalar_row) or 0
+            found = self._fetch_places(pages, order.limit + 1)
         except psycopg.DataError as exc:
             raise PlaceError(f"not a place in this list: {first_line(exc)}") from exc
+        except DeadlineExceeded as exc:
+            slow = [path for path, source in sources.items() if source.parameter is None]
+            if not slow:
+                raise
+            raise SearchPreparingError(self._search.progress(slow)) from exc
         page = found[: order.limit]
         more = len(found) > len(page) and bool(page)
         return DevicePage(
@@ -48,7 +62,8 @@ class Devices:
 
     def fetch_many(self, device_ids: Sequence[str]) -> tuple[DeviceRow, ...]:
         """The devices of these ids, in this order; those that do not exist are left out."""
-        parameters = {"device_ids": [clean_text(device_id) for device_id in device_ids]}
+        names = [clean_text(device_id) for device_id in device_ids]
+        parameters = {"device_ids": names, **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_devices"], parameters, _DEVICE)) if device_ids else ()
 
     def fetch(self, device_id: str) -> DeviceRow | None:
@@ -57,7 +72,7 @@ class Devices:
 
     def set_state(self, device_id: str, state: DeviceState) -> DeviceRow | None:
         """Accept a device or refuse it, and return its row; None when there is none of that id."""
-        parameters = {"device_id": clean_text(device_id), "state": state.value}
+        parameters = {"device_id": clean_text(device_id), "state": state.value, **self._scope.parameters}
         with self._database.transaction() as connection:
             if connection.execute(self._sql["set_state"], parameters).rowcount:
                 self._emit(connection, f"device_{state.value}", device_id, {})
@@ -67,10 +82,14 @@ class Devices:
         """Forget a device and all that is known of it; False when there is none of that id.
 
         When it informs again it is a new one. Raises DeviceBusyError while it has a session."""
-        parameters = {"device_id": clean_text(device_id)}
+        parameters = {"device_id": clean_text(device_id), **self._scope.parameters}
+        row = self.fetch(device_id)
+        if row is None:
+            return False
         with self._database.transaction() as connection:
             if connection.execute(self._sql["delete_device"], parameters).rowcount:
-                self._emit(connection, "device_removed", device_id, {})
+                # Its tags: those who see it by one of them are to know.
+                self._emit(connection, "device_removed", device_id, {"tags": list(row.tags)})
                 return True
         if self._database.fetch_one(self._sql["has_session"], parameters, scalar_row):
             raise DeviceBusyError("the device has a session under way")
@@ -95,21 +114,20 @@ class Devices:
         """Give a device these tags and no others; as `add_tags`."""
         return self._change_tags(device_id, ("keep_tags", "add_tags"), tags)
 
-    def _find_by_values(self, wanted: Iterable[tuple[str, str]]) -> list[int] | None:
-        """The rows of the devices that have these values; None when none is wanted."""
-        ids: list[int] | None = None
-        for path, value in wanted:
-            parameters = {"top": top_of(path), "path": path, "value": value}
-            cleaned: dict[str, Any] = {name: clean_text(text) for name, text in parameters.items()}
-            name = "find_by_value" if ids is None else "find_by_value_among"
-            ids = self._database.fetch(self._sql[name], {**cleaned, "ids": ids}, scalar_row)
-        return ids
+    def _fetch_places(self, pages: Sequence[Statement], most: int) -> list[tuple[str, str]]:
+        """The first rows of the statements, one behind the other."""
+        found: list[tuple[str, str]] = []
+        for statement, parameters in pages:
+            if len(found) < most:
+                found += self._database.fetch(statement, {**parameters, "rows": most - len(found)}, tuple_row)
+        return found
 
     def _change_tags(self, device_id: str, names: tuple[str, ...], tags: Iterable[str]) -> tuple[str, ...] | None:
         given = sorted({clean_text(tag) for tag in tags})
+        wanted = {"device_id": clean_text(device_id), **self._scope.parameters}
         try:
             with self._database.transaction() as connection, connection.cursor(row_factory=scalar_row) as cursor:
-                device = cursor.execute(self._sql["lock_device"], {"device_id": clean_text(device_id)}).fetchone()
+                device = cursor.execute(self._sql["lock_device"], wanted).fetchone()
                 if device is None:
                     return None
                 parameters = {"device": device, "tags": given}

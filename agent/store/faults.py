@@ -9,6 +9,7 @@ from psycopg.rows import kwargs_row
 from agent.store.database import Database
 from agent.store.device_rows import FaultRow
 from agent.store.documents import clean_text, show_object
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -17,7 +18,7 @@ DISCOVERY = "discovery"
 TASK_PREFIX = "task_"
 
 
-class Faults:
+class Faults(Scoped):
     """The table `faults`. All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -38,6 +39,7 @@ class Faults:
             "code": None if code is None else clean_text(code),
             "before_id": None if before_id is None else min(before_id, ID_MOST),
             "limit": min(max(0, limit), LIMIT_MOST + 1),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_faults"], parameters, _FAULT))
 
@@ -45,11 +47,12 @@ class Faults:
         """One fault; None when there is none of that id."""
         if not 0 < fault <= ID_MOST:
             return None
-        return self._database.fetch_one(self._sql["fetch_fault"], {"fault": fault}, _FAULT)
+        parameters = {"fault": fault, **self._scope.parameters}
+        return self._database.fetch_one(self._sql["fetch_fault"], parameters, _FAULT)
 
     def fetch_of_task(self, device_id: str, task: int) -> FaultRow | None:
         """The fault that stops a task, or has ended it; None when there is none."""
-        parameters = {"device_id": clean_text(device_id), "channel": f"{TASK_PREFIX}{task}"}
+        parameters = {"device_id": clean_text(device_id), "channel": f"{TASK_PREFIX}{task}", **self._scope.parameters}
         return self._database.fetch_one(self._sql["fetch_fault_of_task"], parameters, _FAULT)
 
     def delete(self, fault: int) -> FaultRow | None:

@@ -15,6 +15,7 @@ from agent.store.device_errors import FileInUseError, FileTakenError, RefusedErr
 from agent.store.device_rows import FileRow
 from agent.store.documents import clean_text
 from agent.store.file_shelf import FileShelf, Received
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -36,9 +37,11 @@ class FileFacts:
     version: str = ""
 
 
-class Files:
-    """The table `files` and the bytes on the shelf. All methods raise TransientError when PostgreSQL cannot be reached
-    in time, and StorageError (which is one, too) when the directory cannot be used."""
+class Files(Scoped):
+    """The table `files` and the bytes on the shelf; what devices sent is for those who may see every device.
+
+    All methods raise TransientError when PostgreSQL cannot be reached in time, and StorageError (which is one, too)
+    when the directory cannot be used."""
 
     def __init__(self, database: Database, shelf: FileShelf, *, bytes_most: int) -> None:
         self._database = database
@@ -64,11 +67,16 @@ class Files:
         texts = {"kind": kind, "oui": oui, "product_class": product_class, "after": after}
         parameters = {name: None if text is None else clean_text(text) for name, text in texts.items()}
         rows = min(max(0, limit), LIMIT_MOST + 1)
-        return tuple(self._database.fetch(self._sql["fetch_files"], {**parameters, "limit": rows}, class_row(FileRow)))
+        return tuple(
+            self._database.fetch(
+                self._sql["fetch_files"], {**parameters, "limit": rows, **self._scope.parameters}, class_row(FileRow)
+            )
+        )
 
     def fetch(self, name: str) -> FileRow | None:
         """One file; None when there is none of that name."""
-        return self._database.fetch_one(self._sql["fetch_file"], {"name": clean_text(name)}, class_row(FileRow))
+        parameters = {"name": clean_text(name), **self._scope.parameters}
+        return self._database.fetch_one(self._sql["fetch_file"], parameters, class_row(FileRow))
 
     def path_of(self, row: FileRow) -> Path:
         """Where a file's bytes are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -26,13 +27,14 @@ from agent.store.rows import (
     ModemRow,
     SampleRow,
 )
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 from agent.store.waiting import RESYNC_SECONDS, Waiters
 
 LIMIT_MOST = 10_000
 
 
-class Fleet:
+class Fleet(Scoped):
     """Every host and modem of one PostgreSQL. All methods raise TransientError when it cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -50,25 +52,28 @@ class Fleet:
 
     def fetch_modems(self) -> tuple[ModemRow, ...]:
         """Every modem, by host and TCP port."""
-        return tuple(self._database.fetch(self._sql["fetch_modems"], {}, _MODEM))
+        return tuple(self._database.fetch(self._sql["fetch_modems"], self._scope.parameters, _MODEM))
 
     def fetch_modem(self, serial: str) -> ModemRow | None:
         """One modem; None when there is none of that serial."""
-        return self._database.fetch_one(self._sql["fetch_modem"], {"serial": clean_text(serial)}, _MODEM)
+        parameters = {"serial": clean_text(serial), **self._scope.parameters}
+        return self._database.fetch_one(self._sql["fetch_modem"], parameters, _MODEM)
 
     def set_enabled(self, serial: str, enabled: bool) -> ModemRow | None:
         """Wish a modem to be up or down, and return its row; None when there is none of that serial."""
-        if not self._database.execute(self._sql["set_enabled"], {"serial": clean_text(serial), "enabled": enabled}):
+        parameters = {"serial": clean_text(serial), "enabled": enabled, **self._scope.parameters}
+        if not self._database.execute(self._sql["set_enabled"], parameters):
             return None
         return self.fetch_modem(serial)
 
     def fetch_hosts(self) -> tuple[HostRow, ...]:
         """Every host, by name."""
-        return tuple(self._database.fetch(self._sql["fetch_hosts"], {}, class_row(HostRow)))
+        return tuple(self._database.fetch(self._sql["fetch_hosts"], self._scope.parameters, class_row(HostRow)))
 
     def fetch_agent(self, serial: str) -> AgentRow | None:
         """The agent that looks after a modem; None when there is no modem of that serial."""
-        return self._database.fetch_one(self._sql["fetch_agent"], {"serial": clean_text(serial)}, class_row(AgentRow))
+        parameters = {"serial": clean_text(serial), **self._scope.parameters}
+        return self._database.fetch_one(self._sql["fetch_agent"], parameters, class_row(AgentRow))
 
     def fetch_logs(self, serial: str, before_id: int | None = None, limit: int = 100) -> tuple[LogRow, ...]:
         """The newest log rows of a modem whose id is below `before_id`, newest first."""
@@ -76,27 +81,33 @@ class Fleet:
             "serial": clean_text(serial),
             "before_id": None if before_id is None else _id(before_id),
             "limit": _bounded(limit),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_logs"], parameters, class_row(LogRow)))
 
     def fetch_samples(self, serial: str, since: datetime, limit: int = 1000) -> tuple[SampleRow, ...]:
         """Samples of a modem from `since` on, oldest first; when there are more than `limit`, the newest of them."""
-        parameters = {"serial": clean_text(serial), "since": since, "limit": _bounded(limit)}
+        parameters = {"serial": clean_text(serial), "since": since, "limit": _bounded(limit), **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_samples"], parameters, _SAMPLE))
 
     def fetch_addresses(self, serial: str, limit: int = 100) -> tuple[AddressRow, ...]:
         """The addresses a modem had, newest first."""
-        parameters = {"serial": clean_text(serial), "limit": _bounded(limit)}
+        parameters = {"serial": clean_text(serial), "limit": _bounded(limit), **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_addresses"], parameters, class_row(AddressRow)))
 
     def fetch_events(self, after_id: int, limit: int = 1000) -> tuple[EventRow, ...]:
         """Events whose id is above `after_id`, oldest first; asking again after the last id misses none."""
-        parameters = {"after_id": _id(after_id), "limit": _bounded(limit)}
+        parameters = {"after_id": _id(after_id), "limit": _bounded(limit), **self._scope.parameters}
         return tuple(self._database.fetch(self._sql["fetch_events"], parameters, _EVENT))
 
     def latest_event_id(self) -> int:
         """Id of the newest event; 0 when there is none."""
         return self._database.fetch_one(self._sql["latest_event_id"], {}, scalar_row) or 0
+
+    def visible_devices(self, device_ids: Iterable[str]) -> frozenset[str]:
+        """Those of these devices that may be seen."""
+        parameters = {"device_ids": [clean_text(each) for each in device_ids], **self._scope.parameters}
+        return frozenset(self._database.fetch(self._sql["visible_devices"], parameters, scalar_row))
 
     def submit_command(
         self, serial: str, kind: str, argument: dict[str, Any], requested_by: str, timeout_seconds: float
@@ -110,6 +121,7 @@ class Fleet:
             "argument": render_object(argument),
             "requested_by": clean_text(requested_by),
             "timeout_seconds": min(max(0.001, timeout_seconds), 3600.0),
+            **self._scope.parameters,
         }
         try:
             return self._database.fetch_one(self._sql["submit_command"], parameters, scalar_row)
@@ -118,7 +130,8 @@ class Fleet:
 
     def fetch_command(self, command_id: int) -> CommandRow | None:
         """One row of `modem_commands`."""
-        return self._database.fetch_one(self._sql["fetch_command"], {"id": _id(command_id)}, _COMMAND)
+        parameters = {"id": _id(command_id), **self._scope.parameters}
+        return self._database.fetch_one(self._sql["fetch_command"], parameters, _COMMAND)
 
     def await_command(self, command_id: int, deadline: Deadline) -> CommandRow:
         """Wait until the agent has answered, or `deadline` passes, and return the row as it stands then.

@@ -25,6 +25,7 @@ LOCK_WAIT_SECONDS = 60
 APPLIED_TABLE = "_yoyo_migration"
 APPLIED = "SELECT migration_id FROM _yoyo_migration"
 KEEP_DAYS = 30
+AUDIT_KEEP_DAYS = 36_500
 
 
 def migrate(url: str, *, keep_days: int = KEEP_DAYS) -> tuple[str, ...]:
@@ -47,6 +48,8 @@ def migrate(url: str, *, keep_days: int = KEEP_DAYS) -> tuple[str, ...]:
                 log.info("schema migrated", extra={"MIGRATION": name})
         for function in ("maintain_partitions", "maintain_session_partitions"):
             connection.execute(sql.SQL("SELECT {}(%s)").format(sql.Identifier(function)), (keep_days,))
+        # Only makes partitions: what may go is for the worker to say, which knows the settings.
+        connection.execute("SELECT maintain_audit_partitions(%s)", (AUDIT_KEEP_DAYS,))
     return tuple(names)
 
 

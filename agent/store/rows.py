@@ -24,6 +24,44 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What of the fleet somebody may see and change; None: all of it."""
+
+    hosts: tuple[str, ...] | None = None
+    """Modems of these hosts."""
+    tags: tuple[str, ...] | None = None
+    """Devices that have one of these tags."""
+
+    @property
+    def is_everything(self) -> bool:
+        return self.hosts is None and self.tags is None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As statements take it: `scope_hosts` and `scope_tags`."""
+        return {
+            "scope_hosts": None if self.hosts is None else list(self.hosts),
+            "scope_tags": None if self.tags is None else list(self.tags),
+        }
+
+
+EVERYTHING = Scope()
+
+
+class PrincipalKind(StrEnum):
+    """By what somebody is known."""
+
+    TOKEN = "token"  # noqa: S105  # a word, no secret
+    """An API token: a program."""
+    OPERATOR = "operator"
+    """A person who has signed in."""
+    LOCAL = "local"
+    """A user of the command line on a host."""
+    NOBODY = "nobody"
+    """Somebody who has not signed in yet."""
+
+
 class CommandState(StrEnum):
     """Where a row of `modem_commands` stands."""
 
@@ -201,6 +239,8 @@ class TokenRow:
 
     name: str
     role: Role
+    scope: Scope
+    created_by: str
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -209,20 +249,32 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """A row of `audit_log`."""
+    """A row of `audit_log`, and how it went."""
 
     id: int
     at: datetime
     principal: str
+    kind: str
+    """By what they were known: `PrincipalKind`."""
     role: str
+    address: str | None
+    """Where the request came from; None for the command line."""
     action: str
     target: str
     details: dict[str, Any]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    outcome: str
+    """`agent.store.audit.Outcome`"""
+    code: str
+    """Of the error, when there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks: a token's name and role, or a local user of the CLI."""
+    """Who asks, and what they may do to what."""
 
     name: str
     role: Role
+    scope: Scope = EVERYTHING
+    kind: PrincipalKind = PrincipalKind.TOKEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +16,13 @@ from agent.store.device_errors import PlaceError
 from agent.store.device_rows import EndedCounts, OpenCounts, OpenSession, PastSession
 from agent.store.devices import make_session
 from agent.store.documents import clean_text
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
 COMPLETED = "completed"
+RECENT = timedelta(days=30)
+_STRETCHES = (timedelta(minutes=2), timedelta(minutes=20), timedelta(hours=4), timedelta(days=2), RECENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,7 @@ class _Ended:
     seconds: float
 
 
-class SessionHistory:
+class SessionHistory(Scoped):
     """All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database) -> None:
@@ -43,6 +47,7 @@ class SessionHistory:
             "serial_number": None if serial_number is None else clean_text(serial_number),
             "discovering": discovering,
             "limit": min(max(0, limit), LIMIT_MOST),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_open"], parameters, _OPEN))
 
@@ -58,6 +63,7 @@ class SessionHistory:
             "before_at": at,
             "before_id": number,
             "limit": min(max(0, limit), LIMIT_MOST + 1),
+            **self._scope.parameters,
         }
         try:
             found = self._database.fetch(self._sql["fetch_past"], parameters, class_row(PastSession))
@@ -67,9 +73,31 @@ class SessionHistory:
             return None
         return tuple(found)
 
+    def fetch_recent(
+        self, *, outcomes: Sequence[str] = (), before: tuple[datetime, int] | None = None, limit: int = 100
+    ) -> tuple[PastSession, ...]:
+        """Past sessions of all devices, the newest first; none that ended more than `RECENT` before now or `before`.
+
+        `before` is (end, id) of the last one of the page before."""
+        to, before_id = before or (wall() + timedelta(minutes=1), None)
+        found: list[PastSession] = []
+        for stretch in _STRETCHES:
+            parameters = {
+                "from": to - stretch,
+                "to": to,
+                "before_id": before_id,
+                "outcomes": list(outcomes) or None,
+                "limit": min(max(1, limit), LIMIT_MOST + 1),
+                **self._scope.parameters,
+            }
+            found = self._database.fetch(self._sql["fetch_recent"], parameters, class_row(PastSession))
+            if len(found) >= limit:
+                break
+        return tuple(found)
+
     def count_open(self) -> OpenCounts:
         """Sessions under way."""
-        counted = self._database.fetch_one(self._sql["count_open"], {}, class_row(OpenCounts))
+        counted = self._database.fetch_one(self._sql["count_open"], self._scope.parameters, class_row(OpenCounts))
         return counted or OpenCounts(active=0, discovering=0, active_workers=0)
 
     def count_today(self) -> EndedCounts:
@@ -81,7 +109,8 @@ class SessionHistory:
         return self._count_ended(wall() - timedelta(minutes=1))
 
     def _count_ended(self, since: datetime) -> EndedCounts:
-        ended = self._database.fetch(self._sql["count_past"], {"since": since}, class_row(_Ended))
+        parameters = {"since": since, **self._scope.parameters}
+        ended = self._database.fetch(self._sql["count_past"], parameters, class_row(_Ended))
         means = [each.seconds / each.sessions for each in ended if each.outcome == COMPLETED]
         return EndedCounts(
             by_outcome={each.outcome: each.sessions for each in ended},

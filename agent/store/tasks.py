@@ -17,6 +17,7 @@ from agent.store.device_errors import QueueFullError, RefusedError, TaskFinished
 from agent.store.device_rows import DeviceTask, RequestState
 from agent.store.device_waiters import request_key, task_key, wait_for
 from agent.store.documents import clean_text, render_object, show_object
+from agent.store.scoping import Scoped
 from agent.store.statements import statements
 from agent.store.waiting import Waiters
 
@@ -45,7 +46,7 @@ class Created:
     request: int | None
 
 
-class Tasks:
+class Tasks(Scoped):
     """The table `tasks`. All methods raise TransientError when PostgreSQL cannot be reached in time."""
 
     def __init__(self, database: Database, waiters: Waiters) -> None:
@@ -61,7 +62,8 @@ class Tasks:
         kind = order.arguments.kind
         try:
             with self._database.transaction() as connection, connection.cursor(row_factory=scalar_row) as cursor:
-                device = cursor.execute(self._sql["lock_device"], {"device_id": clean_text(device_id)}).fetchone()
+                wanted = {"device_id": clean_text(device_id), **self._scope.parameters}
+                device = cursor.execute(self._sql["lock_device"], wanted).fetchone()
                 if device is None:
                     return None
                 self._check(cursor, device, order.arguments)
@@ -85,7 +87,11 @@ class Tasks:
         """One task, of that device when it is given; None when there is none."""
         if not 0 < task <= ID_MOST:
             return None
-        parameters = {"task": task, "device_id": None if device_id is None else clean_text(device_id)}
+        parameters = {
+            "task": task,
+            "device_id": None if device_id is None else clean_text(device_id),
+            **self._scope.parameters,
+        }
         return self._database.fetch_one(self._sql["fetch_task"], parameters, _TASK)
 
     def fetch_of_device(
@@ -102,6 +108,7 @@ class Tasks:
             "statuses": [status.value for status in statuses] or None,
             "before_id": None if before_id is None else min(before_id, ID_MOST),
             "limit": min(max(0, limit), LIMIT_MOST + 1),
+            **self._scope.parameters,
         }
         return tuple(self._database.fetch(self._sql["fetch_tasks"], parameters, _TASK))
 
@@ -111,7 +118,12 @@ class Tasks:
         What the device was already asked it may still do. Raises TaskFinishedError."""
         if not 0 < task <= ID_MOST:
             return None
-        parameters = {"device_id": clean_text(device_id), "task": task, "channel": f"task_{task}"}
+        parameters = {
+            "device_id": clean_text(device_id),
+            "task": task,
+            "channel": f"task_{task}",
+            **self._scope.parameters,
+        }
         with self._database.transaction() as connection:
             # In the order in which a session locks them: first the fault, then the task.
             connection.execute(self._sql["delete_fault_of_task"], parameters)

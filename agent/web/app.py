@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from http import HTTPStatus
 from time import monotonic
@@ -14,12 +15,16 @@ from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from agent.store.audit import AuditTrail, Outcome
+from agent.store.rows import EVERYTHING
 from agent.web import openapi
 from agent.web.endpoint import BODY_BYTES_MOST, Answer, Call, Endpoint, NoBody, Query, Upload
 from agent.web.errors import ApiError, handle_errors
+from agent.web.identity import client_address
 from agent.web.metrics import Metrics
+from agent.web.pages.frame import install_pages
 from agent.web.routes import make_endpoints
-from agent.web.security import BrowserGuard, authorize
+from agent.web.security import BrowserGuard, authorize, require_everything
 from agent.web.services import Services
 
 logger = logging.getLogger(__name__)
@@ -41,22 +46,29 @@ def create_app(services: Services) -> Flask:
     handle_errors(app)
     _account(app, metrics)
     settings = services.settings
-    BrowserGuard((services.machine_name, *settings.host_names), settings.allowed_origins).install(app)
+    names = (services.machine_name, *settings.host_names)
+    BrowserGuard(names, settings.allowed_origins, secure=settings.is_secure).install(app)
     endpoints = make_endpoints(metrics, cache(lambda: openapi.describe(endpoints)))
     for endpoint in endpoints:
         _add(app, endpoint, services, metrics)
+    install_pages(app, services)
     return app
 
 
 def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -> None:
     def answer(**path: str) -> Response:
-        principal = authorize(services.tokens, endpoint.role) if endpoint.role is not None else None
-        if principal is not None:
-            g.principal = principal.name
+        trail = services.audit.trail(client_address(services.settings))
+        identity = authorize(services, endpoint.role, trail, f"api.{endpoint.name}") if endpoint.role else None
+        scope = EVERYTHING
+        if identity is not None:
+            g.principal, scope = identity.principal, identity.principal.scope
+            if endpoint.of_everything:
+                require_everything(identity.principal)
         call = Call(
-            services=services,
+            services=services.of_request(scope, trail),
             metrics=metrics,
-            principal=principal,
+            identity=identity,
+            trail=trail,
             path=path,
             query=_parse_query(endpoint.query),
             body=_parse_body(endpoint),
@@ -64,7 +76,8 @@ def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -
             head=request.method == "HEAD",
             last_event_id=request.headers.get("Last-Event-ID"),
         )
-        return _encode(endpoint.view(call))
+        with _accounted(trail):
+            return _encode(endpoint.view(call))
 
     path = re.sub(r"\{(\w+)\}", r"<\1>", endpoint.path)
     for prefix in ("",) if endpoint.at_root else PREFIXES:
@@ -76,6 +89,21 @@ def _add(app: Flask, endpoint: Endpoint, services: Services, metrics: Metrics) -
             methods=[endpoint.method],
             provide_automatic_options=False,
         )
+
+
+@contextmanager
+def _accounted(trail: AuditTrail) -> Iterator[None]:
+    """Say in the audit log how the changes of a request went."""
+    try:
+        yield
+    except ApiError as error:
+        outcome = Outcome.FAILED if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Outcome.REFUSED
+        trail.end(outcome, error.code)
+        raise
+    except Exception as error:
+        trail.end(Outcome.FAILED, type(error).__name__)
+        raise
+    trail.end(Outcome.DONE)
 
 
 def _parse_query(model: type[Query]) -> Query:
@@ -172,7 +200,7 @@ def _account(app: Flask, metrics: Metrics) -> None:
                 "METHOD": method,
                 "PATH": request.path[:200],
                 "STATUS": response.status_code,
-                "PRINCIPAL": g.get("principal", ""),
+                "PRINCIPAL": g.principal.name if "principal" in g else "",
                 "CLIENT": request.remote_addr,
                 "DURATION_MS": round(seconds * 1000, 1),
             },

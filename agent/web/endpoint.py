@@ -11,7 +11,9 @@ from typing import Any, Generic, TypeVar
 from flask import Response
 from pydantic import BaseModel, ConfigDict
 
+from agent.store.audit import AuditTrail
 from agent.store.rows import Principal, Role
+from agent.web.identity import Identity
 from agent.web.metrics import Metrics
 from agent.web.services import Services
 
@@ -61,9 +63,12 @@ class Call(Generic[Query_co, Body_co]):
     """One request, checked: everything that a view needs."""
 
     services: Services
+    """The store, as whoever asks may see it."""
     metrics: Metrics
-    principal: Principal | None
-    """None only where no token is asked for."""
+    identity: Identity | None
+    """Who asks; None only where nobody is asked who they are."""
+    trail: AuditTrail
+    """What this request changes; the same as `services.audit`."""
     path: Mapping[str, str]
     """What stands in the path for the names in braces."""
     query: Query_co
@@ -77,9 +82,14 @@ class Call(Generic[Query_co, Body_co]):
     @property
     def caller(self) -> Principal:
         """Who asks; only for endpoints that ask for a role."""
-        if self.principal is None:
-            raise TypeError("a change without a principal: the endpoint must ask for a role")
-        return self.principal
+        return self.known.principal
+
+    @property
+    def known(self) -> Identity:
+        """Who asks, and by what; only for endpoints that ask for a role."""
+        if self.identity is None:
+            raise TypeError("nobody was asked who they are: the endpoint must ask for a role")
+        return self.identity
 
     def number(self, name: str) -> int:
         """A number from the path; 0, which is no row's id, when it is none."""
@@ -112,3 +122,5 @@ class Endpoint:
     errors: tuple[HTTPStatus, ...] = ()
     """Failures of its own, besides those that every endpoint shares."""
     at_root: bool = False
+    of_everything: bool = False
+    """It tells of the whole fleet: nobody may call it who sees a part only."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from agent.core.errors import ConfigError, DeadlineExceeded, TransientError
@@ -17,6 +17,8 @@ from agent.core.errors import ConfigError, DeadlineExceeded, TransientError
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
+ERROR_PAGE = "lastmile.error_page"
+"""Extension of an application with pages: makes a page of an ApiError, or None where no page was asked for."""
 
 CODES = {
     # Python 3.13 renamed these with RFC 9110; clients see one name whatever runs.
@@ -47,7 +49,11 @@ class ApiError(Exception):
 
 
 def render_error(error: ApiError) -> Response:
-    """The response that says so."""
+    """The response that says so: a page where a page was asked for, else JSON."""
+    render_page = current_app.extensions.get(ERROR_PAGE)
+    page: Response | None = render_page(error) if render_page is not None else None
+    if page is not None:
+        return page
     body = {"error": {"code": error.code, "message": error.message, "details": error.details}}
     response = jsonify(body)
     response.status_code = error.status

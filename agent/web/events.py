@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from agent.core.clock import BackOff, Deadline, now
@@ -39,6 +39,12 @@ class EventSource(Protocol):
     def latest_event_id(self) -> int: ...
 
 
+class ScopedSource(EventSource, Protocol):
+    """Gives only the events that one reader may see."""
+
+    def visible_devices(self, device_ids: Iterable[str]) -> frozenset[str]: ...
+
+
 class StreamsExhausted(Exception):
     """As many streams are open as may be."""
 
@@ -51,11 +57,19 @@ class Subscription:
     """One reader's place in the sequence of events. `receive` is for one thread; the rest is the hub's."""
 
     def __init__(
-        self, source: EventSource, position: int, serial: str | None, device: str | None, queue_most: int
+        self,
+        source: EventSource,
+        position: int,
+        serial: str | None,
+        device: str | None,
+        queue_most: int,
+        scoped: ScopedSource | None = None,
     ) -> None:
+        """`scoped`: the reader may see a part only, and reads it from there instead of being handed everything."""
         self.position = position
         """Id of the last event that was given out or passed over."""
-        self._source = source
+        self._source = source if scoped is None else scoped
+        self._scoped = scoped
         self._serial = serial
         self._device = device
         self._queue_most = queue_most
@@ -81,16 +95,23 @@ class Subscription:
     def take_progress(self) -> tuple[dict[str, Any], ...]:
         """How far the discoveries under way have come, those that have moved since the last call."""
         with self._condition:
-            taken = tuple(self._progress.values())
+            taken = dict(self._progress)
             self._progress.clear()
             if taken:
                 self._progress_due = now() + PROGRESS_SECONDS
-        return taken
+        if self._scoped is None or not taken:
+            return tuple(taken.values())
+        try:
+            visible = self._scoped.visible_devices(taken)
+        except TransientError as error:
+            logger.debug("progress cannot be shown", extra={"ERROR": str(error)})
+            return ()
+        return tuple(progress for device, progress in taken.items() if device in visible)
 
     def offer(self, rows: Sequence[EventRow]) -> None:
         """Queue new events; when there are too many, have the reader fetch them instead."""
         with self._condition:
-            if self._behind or len(self._queue) + len(rows) > self._queue_most:
+            if self._scoped is not None or self._behind or len(self._queue) + len(rows) > self._queue_most:
                 self._fall_behind()
             else:
                 self._queue.extend(rows)
@@ -147,8 +168,12 @@ class Subscription:
 
     def _fetch(self, deadline: Deadline) -> Sequence[EventRow]:
         try:
+            # What is not for this reader need not be looked at again.
+            passed_over = self._source.latest_event_id() if self._scoped is not None else 0
             rows = self._source.fetch_events(self.position, PAGE)
-            if not rows:
+            if not rows and self._scoped is not None:
+                self.position = passed_over
+            elif not rows:
                 # Ids only grow; when the newest is an older one, the database was restored from a backup.
                 self.position = min(self.position, self._source.latest_event_id())
         except TransientError as error:
@@ -219,15 +244,18 @@ class EventHub:
         self._distrust.set()
         self._wake.set()
 
-    def subscribe(self, after: int | None, serial: str | None, device: str | None = None) -> Subscription:
+    def subscribe(
+        self, after: int | None, serial: str | None, device: str | None = None, scoped: ScopedSource | None = None
+    ) -> Subscription:
         """Open a stream of the events after id `after` (None: from now on), of one modem, of one device or of all.
 
-        Raises StreamsExhausted, StreamEnded (the hub is closed), or TransientError (no table to read)."""
+        `scoped` gives the events of those who may see a part only. Raises StreamsExhausted,
+        StreamEnded (the hub is closed), or TransientError (no table to read)."""
         with self._lock:
             self._refuse_when_full()
         latest = self._source.latest_event_id()
         position = latest if after is None else min(after, latest)
-        subscription = Subscription(self._source, position, serial, device, self._queue_most)
+        subscription = Subscription(self._source, position, serial, device, self._queue_most, scoped)
         with self._lock:
             self._refuse_when_full()
             self._subscriptions.add(subscription)

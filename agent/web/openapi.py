@@ -12,14 +12,15 @@ from pydantic.json_schema import models_json_schema
 
 from agent.version import __version__
 from agent.web.endpoint import Endpoint
+from agent.web.identity import COOKIE
 from agent.web.schemas import Error, Event
 from agent.web.schemas_devices import TAG_PATTERN
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "LTE modems as proxies, and devices that talk TR-069. Every path below is served under /api/v1 and /api. All but "
-    "/health take a bearer token (`lastmile token create`); roles: viewer < operator < admin. Every failure is an "
-    "Error."
+    "/health and /auth/token take a bearer token (`lastmile token create`) or a browser's session; roles: viewer < "
+    "operator < admin. Every failure is an Error."
 )
 _COMMON_ERRORS = (
     HTTPStatus.BAD_REQUEST,
@@ -44,6 +45,9 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
     "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
     "name": ("The file's name.", {"type": "string", "minLength": 1}),
+    "operator": ("The operator's name.", {"type": "string", "minLength": 1, "maxLength": 64}),
+    "token_name": ("The token's name.", {"type": "string", "minLength": 1, "maxLength": 64}),
+    "session_id": ("The session's id.", {"type": "integer", "minimum": 1}),
     "username": ("The CPE's user name.", {"type": "string", "minLength": 1, "maxLength": 256}),
 }
 
@@ -66,11 +70,19 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/api/v1"}, {"url": "/api"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
             "schemas": _schemas(table),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "Of a browser that has signed in; a change carries the header X-CSRF-Token, too.",
+                },
+            },
         },
     }
 

@@ -10,7 +10,9 @@ from agent.store.rows import Role
 from agent.web import views_events, views_modems, views_system
 from agent.web.endpoint import Endpoint, NoBody
 from agent.web.metrics import CONTENT_TYPE, Metrics
+from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
+from agent.web.routes_device_pages import DEVICE_PAGES
 from agent.web.routes_devices import DEVICES, TASKS
 from agent.web.schemas import (
     CommandBody,
@@ -38,10 +40,14 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
     return (
         *_READING,
         *_CHANGING,
+        *DEVICE_PAGES,
         *DEVICES,
         *TASKS,
         *SESSIONS_AND_FAULTS,
         *FILES_AND_CREDENTIALS,
+        *AUTH,
+        *OPERATORS,
+        *AUDIT,
         *_system(metrics, describe),
     )
 
@@ -180,6 +186,7 @@ def _system(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> tuple[E
             role=Role.VIEWER,
             summary="Get metrics",
             description="In the text format of Prometheus.",
+            of_everything=True,
             media_type=CONTENT_TYPE.partition(";")[0],
             at_root=True,
         ),

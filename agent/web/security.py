@@ -1,4 +1,4 @@
-"""Who may ask, from where, and what browsers are told: bearer tokens, Host, Origin, response headers."""
+"""Who may ask, from where, and what browsers are told: roles, Host, Origin, response headers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from ipaddress import ip_address
 from flask import Flask, Response, request
 from werkzeug.datastructures import WWWAuthenticate
 
+from agent.store.audit import AuditTrail, Outcome
 from agent.store.rows import Principal, Role
-from agent.store.tokens import Tokens
 from agent.web.errors import ApiError
+from agent.web.identity import SAFE_METHODS, Identity, identify, is_forged
+from agent.web.services import Services
 
-TOKEN_LENGTH_MOST = 200
 PREFLIGHT_SECONDS = 600
+HSTS_SECONDS = 31_536_000
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -21,21 +23,27 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
+}
+_PAGE_HEADERS = {
+    # Without a referrer browsers would call the origin of our own forms "null".
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
 }
 
 
-def bearer_token() -> str:
-    """The token of the request's Authorization header; empty when it has none."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and len(token) <= TOKEN_LENGTH_MOST else ""
+def authorize(services: Services, role: Role, trail: AuditTrail, what: str) -> Identity:
+    """Whose request this is; ApiError 401 when it is nobody's, 403 when the role is too low or the request may be
+    another web page's.
 
-
-def authorize(tokens: Tokens, role: Role) -> Principal:
-    """Whose request this is; ApiError 401 when it is nobody's, 403 when the role is too low."""
-    token = bearer_token()
-    principal = tokens.verify(token) if token else None
-    if principal is None:
+    A change (`what`) that is refused to somebody whom we know is accounted for in `trail`."""
+    identity = identify(services)
+    if identity is None:
         challenge = WWWAuthenticate("bearer", {"realm": "lastmile"})
         if "Authorization" in request.headers:
             challenge["error"] = "invalid_token"
@@ -45,8 +53,21 @@ def authorize(tokens: Tokens, role: Role) -> Principal:
             "a valid bearer token is needed; make one with: lastmile token create",
             headers={"WWW-Authenticate": challenge.to_header()},
         )
-    require(principal, role)
-    return principal
+    try:
+        require_own_page(identity)
+        require(identity.principal, role)
+    except ApiError:
+        if request.method not in SAFE_METHODS:
+            trail.write(identity.principal, what, request.path[:500], outcome=Outcome.REFUSED)
+        raise
+    return identity
+
+
+def require_own_page(identity: Identity) -> None:
+    """ApiError 403 when the current request is a change that another web page may have made the browser send."""
+    if is_forged(identity):
+        message = "a change with a session's cookie needs its token in the header X-CSRF-Token; load the page anew"
+        raise ApiError(HTTPStatus.FORBIDDEN, "csrf_refused", message)
 
 
 def require(principal: Principal, role: Role) -> None:
@@ -55,16 +76,25 @@ def require(principal: Principal, role: Role) -> None:
         raise ApiError(
             HTTPStatus.FORBIDDEN,
             "forbidden",
-            f"this takes the role {role.value}; the token's is {principal.role.value}",
+            f"this takes the role {role.value}; yours is {principal.role.value}",
             details={"needed": role.value, "role": principal.role.value},
         )
+
+
+def require_everything(principal: Principal) -> None:
+    """ApiError 403 when `principal` may only see a part of the fleet."""
+    if not principal.scope.is_everything:
+        message = "this tells of the whole fleet, and you may see a part of it only"
+        raise ApiError(HTTPStatus.FORBIDDEN, "outside_scope", message)
 
 
 class BrowserGuard:
     """Refuses what another web site could make a browser send here; answers CORS for the origins that are
     allowed."""
 
-    def __init__(self, host_names: tuple[str, ...], allowed_origins: tuple[str, ...]) -> None:
+    def __init__(self, host_names: tuple[str, ...], allowed_origins: tuple[str, ...], *, secure: bool = False) -> None:
+        """`secure`: browsers come by TLS, and are told to come no other way."""
+        self._secure = secure
         self._host_names = {"localhost", *(name.lower().rstrip(".") for name in host_names if name)}
         self._allowed_origins = frozenset(allowed_origins)
 
@@ -98,8 +128,11 @@ class BrowserGuard:
         return True
 
     def _dress(self, response: Response) -> Response:
-        for name, value in _HEADERS.items():
+        of_page = _PAGE_HEADERS if response.mimetype == "text/html" else {}
+        for name, value in {**_HEADERS, **of_page}.items():
             response.headers.setdefault(name, value)
+        if self._secure:
+            response.headers.setdefault("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
         if self._allowed_origins:
             response.vary.add("Origin")
         origin = request.headers.get("Origin")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.store.acs_statistics import AcsStatistics
-from agent.store.audit import AuditLog
+from agent.store.audit import AuditLog, AuditTrail
 from agent.store.connection_requests import ConnectionRequests
 from agent.store.credentials import Credentials
 from agent.store.database import Database
@@ -17,7 +18,18 @@ from agent.store.faults import Faults
 from agent.store.files import Files
 from agent.store.fleet import Fleet
 from agent.store.listen import Listener
+from agent.store.operator_sessions import OperatorSessions
+from agent.store.operators import Operators
+from agent.store.passwords import Passwords
+from agent.store.recordings import Recordings
+from agent.store.rows import Scope
+from agent.store.saved_filters import SavedFilters
+from agent.store.scoping import Scoped
+from agent.store.search_parameters import SearchParameters
 from agent.store.session_history import SessionHistory
+from agent.store.setup_links import SetupLinks
+from agent.store.sign_in_attempts import SignInAttempts
+from agent.store.signing_keys import SigningKeys
 from agent.store.tasks import Tasks
 from agent.store.tokens import Tokens
 from agent.store.waiting import Waiters
@@ -40,6 +52,30 @@ class DeviceServices:
     files: Files
     credentials: Credentials
     statistics: AcsStatistics
+    search: SearchParameters
+    saved_filters: SavedFilters
+    recordings: Recordings
+
+    def within(self, scope: Scope) -> DeviceServices:
+        """The same, as somebody of this scope may see and change it."""
+        other = copy.copy(self)
+        for each in fields(self):
+            part = getattr(self, each.name)
+            if isinstance(part, Scoped):
+                object.__setattr__(other, each.name, part.within(scope))
+        return other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may sign in, and how."""
+
+    operators: Operators
+    sessions: OperatorSessions
+    links: SetupLinks
+    attempts: SignInAttempts
+    keys: SigningKeys
+    passwords: Passwords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +87,7 @@ class Services:
     fleet: Fleet
     acs: DeviceServices
     tokens: Tokens
+    access: Access
     audit: AuditLog
     events: EventHub
     listener: Listener
@@ -64,6 +101,15 @@ class Services:
         spare = max(1, self.settings.threads // 8)
         slots = max(1, self.settings.threads - self.settings.event_streams - spare)
         object.__setattr__(self, "command_slots", threading.BoundedSemaphore(slots))
+
+    def of_request(self, scope: Scope, trail: AuditTrail) -> Services:
+        """The same, as one request works with it: what is outside of `scope` is as if it were not there."""
+        other = copy.copy(self)
+        object.__setattr__(other, "audit", trail)
+        if not scope.is_everything:
+            object.__setattr__(other, "fleet", self.fleet.within(scope))
+            object.__setattr__(other, "acs", self.acs.within(scope))
+        return other
 
     def start(self) -> None:
         """Start the threads behind live events; returns at once, also while the database is away."""

@@ -63,6 +63,7 @@ def order_task(
         # Written first: a task that nobody can account for is worse than an entry for one that was never queued.
         services.audit.write(call.caller, f"device.task.{arguments.kind}", device_id, _accountable(arguments))
         created = _create(services, device_id, order)
+        call.trail.after({"task": created.task, "connection_request": created.request})
         extra = {"DEVICE_ID": device_id, "TASK": created.task, "KIND": arguments.kind}
         logger.info("task queued", extra=extra)
         row = _await(services, created, query.wait)

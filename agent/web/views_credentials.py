@@ -41,7 +41,7 @@ def delete_credential(call: Call[Query, NoBody]) -> Response:
     credentials, username = call.services.acs.credentials, call.path["username"]
     known = credentials.fetch(username)
     if known is not None:
-        call.services.audit.write(call.caller, "credential.remove", known.username, {"device_id": known.device_id})
+        call.trail.write(call.caller, "credential.remove", known.username, before={"device_id": known.device_id})
     if known is None or not credentials.remove(username):
         raise not_found("credential_not_found", "there is no credential of this user name")
     return Response(status=HTTPStatus.NO_CONTENT)

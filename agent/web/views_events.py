@@ -16,7 +16,6 @@ from agent.web.endpoint import Call, NoBody
 from agent.web.errors import ApiError
 from agent.web.events import EventHub, StreamEnded, StreamsExhausted, Subscription
 from agent.web.schemas import Event, EventQuery
-from agent.web.security import bearer_token
 
 HEARTBEAT_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
@@ -30,9 +29,10 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
     """Events as they happen, after the last one that the client has seen."""
     if call.head:
         return Response(mimetype="text/event-stream")
-    hub, tokens, token = call.services.events, call.services.tokens, bearer_token()
+    hub = call.services.events
     try:
-        subscription = hub.subscribe(_start_after(call), call.query.serial, call.query.device)
+        scoped = None if call.caller.scope.is_everything else call.services.fleet
+        subscription = hub.subscribe(_start_after(call), call.query.serial, call.query.device, scoped)
     except StreamsExhausted as error:
         message = "as many live event streams are open as web.event_streams allows"
         headers = {"Retry-After": str(FULL_RETRY_SECONDS)}
@@ -41,7 +41,7 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
         message = "the server is stopping"
         headers = {"Retry-After": str(FULL_RETRY_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", message, headers=headers) from error
-    stream = EventStream(hub, subscription, lambda: tokens.verify(token) is not None)
+    stream = EventStream(hub, subscription, call.known.still_valid)
     response = Response(stream, mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
     return response

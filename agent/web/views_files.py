@@ -57,6 +57,7 @@ def add_file(call: Call[FileFactsQuery, NoBody]) -> Answer:
         with waiting_place(services):
             services.audit.write(call.caller, "file.add", name, query.model_dump())
             row = services.acs.files.add(facts, call.upload.chunks, call.caller.name)
+            call.trail.after({"sha256": row.sha256, "size": row.size})
     except FileTakenError as error:
         raise ApiError(HTTPStatus.CONFLICT, "file_exists", f"{error}: delete it first") from error
     except FileTooLargeError as error:
@@ -71,7 +72,8 @@ def add_file(call: Call[FileFactsQuery, NoBody]) -> Answer:
 def delete_file(call: Call[Query, NoBody]) -> Response:
     """Remove a file."""
     row = _find(call)
-    call.services.audit.write(call.caller, "file.delete", row.name, {"sha256": row.sha256})
+    known = {"sha256": row.sha256, "kind": row.kind, "version": row.version}
+    call.trail.write(call.caller, "file.delete", row.name, before=known)
     try:
         deleted = call.services.acs.files.delete(row.name)
     except FileInUseError as error:

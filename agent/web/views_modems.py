@@ -96,10 +96,12 @@ def _command(call: Call[Query, Body], order: commanding.Order) -> CommandResult:
 def _set_enabled(call: Call[Query, NoBody], *, enabled: bool) -> Modem:
     row = _find(call)
     # Written first: a change that nobody can account for is worse than an entry for one that failed.
-    call.services.audit.write(call.caller, "modem.enable" if enabled else "modem.disable", row.serial, {})
+    action = "modem.enable" if enabled else "modem.disable"
+    call.trail.write(call.caller, action, row.serial, before={"enabled": row.enabled})
     changed = call.services.fleet.set_enabled(row.serial, enabled)
     if changed is None:
         raise _no_such_modem()
+    call.trail.after({"enabled": changed.enabled})
     return Modem.model_validate(changed)
 
 

@@ -65,13 +65,15 @@ def show_one_task(call: Call[Query, NoBody]) -> Task:
 def cancel_task(call: Call[Query, NoBody]) -> Task:
     """Cancel a task that is not over."""
     row = _find_task(call)
-    call.services.audit.write(call.caller, "device.task.cancel", row.device_id, {"task": row.id, "kind": row.kind})
+    what = {"task": row.id, "kind": row.kind}
+    call.trail.write(call.caller, "device.task.cancel", row.device_id, what, before={"status": row.status.value})
     try:
         cancelled = call.services.acs.tasks.cancel(row.device_id, row.id)
     except TaskFinishedError as error:
         raise ApiError(HTTPStatus.CONFLICT, "task_finished", str(error)) from error
     if cancelled is None:
         raise _no_such_task()
+    call.trail.after({"status": cancelled.status.value})
     return show_task(cancelled, call.caller.role)
 
 

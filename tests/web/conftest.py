@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg.types.json import Jsonb
 
+from agent.cli.access_store import access_services
 from agent.cli.device_store import device_services
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.modem.ports import CommandRequest
@@ -20,6 +21,7 @@ from agent.store.database import Database
 from agent.store.fleet import Fleet
 from agent.store.inbox import CommandInbox
 from agent.store.listen import Listener
+from agent.store.passwords import Passwords
 from agent.store.rows import Role
 from agent.store.tokens import Tokens
 from agent.web.app import create_app
@@ -29,6 +31,8 @@ from tests.store.farm import HOST, make_wishes, rows, serial_of, slot_of
 
 SETTINGS = WebSettings(threads=8, event_streams=2, command_timeout_seconds=5.0)
 MODEM = serial_of(1)
+QUICK_PASSWORDS = Passwords(time_cost=1, memory_kib=1024, lanes=1)
+"""As good as the others for tests, which make many."""
 
 
 def make_services(url: str, settings: WebSettings = SETTINGS, acs: AcsSettings | None = None) -> Services:
@@ -42,6 +46,7 @@ def make_services(url: str, settings: WebSettings = SETTINGS, acs: AcsSettings |
         fleet=fleet,
         acs=device_services(database, acs or AcsSettings()),
         tokens=Tokens(database),
+        access=access_services(database, settings, QUICK_PASSWORDS),
         audit=AuditLog(database),
         events=events,
         listener=Listener(url, CHANNELS, events.hear, events.resync),

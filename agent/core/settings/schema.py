@@ -271,6 +271,29 @@ class WebSettings(Section):
         description=("Web origins (https://pages.example.org) whose scripts may call the API; none by default."),
     )
 
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), description="Reverse proxies whose Forwarded or X-Forwarded-For header is believed."
+    )
+    behind_tls: bool = Field(
+        default=False,
+        description="A reverse proxy in front speaks TLS with browsers: cookies and headers are then as for TLS.",
+    )
+    tls: Literal["off", "given", "self-made"] = Field(
+        default="off",
+        description=(
+            "TLS of the web process. given: with tls_certificate and tls_key; self-made: with a certificate that it "
+            "makes, renews, and keeps in agent.state_dir."
+        ),
+    )
+    tls_certificate: Path | None = Field(default=None, description='Certificate chain (PEM) for tls = "given".')
+    tls_key: Path | None = Field(default=None, description="Key of the certificate (PEM).")
+    session_idle_minutes: int = Field(
+        default=60, ge=5, le=1440, description="An operator who does nothing for so long is signed out."
+    )
+    session_hours: int = Field(
+        default=12, ge=1, le=720, description="An operator is signed out after so long, whatever they do."
+    )
+
     @field_validator("listen")
     @classmethod
     def _listen_is_an_address(cls, value: str) -> str:
@@ -294,6 +317,20 @@ class WebSettings(Section):
                     f"{origin!r} is not an origin: scheme://host[:port] in lower case, and nothing behind it"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> WebSettings:
+        given = self.tls_certificate is not None, self.tls_key is not None
+        if any(given) != all(given):
+            raise ValueError("tls_certificate and tls_key go together")
+        if all(given) != (self.tls == "given"):
+            raise ValueError('tls = "given" takes tls_certificate and tls_key, and they take it')
+        return self
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers come by TLS."""
+        return self.tls != "off" or self.behind_tls
 
     @model_validator(mode="after")
     def _streams_leave_threads(self) -> WebSettings:
@@ -433,6 +470,9 @@ class LogSettings(Section):
     )
     modem_log_days: int = Field(
         default=30, ge=1, le=3650, description="Days that modem_logs and modem_samples are kept."
+    )
+    audit_days: int = Field(
+        default=730, ge=90, le=36_500, description="Days that the audit log is kept, in whole months."
     )
 
 

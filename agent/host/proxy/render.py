@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from agent.core.errors import ConfigError, InvariantError
+from agent.core.templates import templates_directory
 from agent.host.proxy.directives import Network, Operation
 from agent.host.proxy.hazards import DENIED_NETWORKS, LOG_FORMAT_FILTER, MOST_NAMESERVERS
 from agent.modem.model import Address, Desired, ProxyPolicy
@@ -99,13 +100,6 @@ def denied_networks(policy: ProxyPolicy) -> tuple[Network, ...]:
         if not any(_is_within(network, each) for each in denied):
             denied.append(network)
     return tuple(denied)
-
-
-def templates_directory() -> Path:
-    """The folder of the templates: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[2]
-    installed = package / "templates"
-    return installed if installed.is_dir() else package.parent / "templates"
 
 
 def _is_within(network: Network, wider: Network) -> bool:

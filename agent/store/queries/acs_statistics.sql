@@ -8,10 +8,17 @@ SELECT
 FROM devices
 LEFT JOIN device_informs AS inform ON inform.device_id = devices.id
 LEFT JOIN cwmp_sessions AS session ON session.device_id = devices.id
+WHERE (%(scope_tags)s::text[] IS NULL OR devices.id IN (
+    SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[])))
 GROUP BY 1, 2
 
 -- name: count_tasks
-SELECT status, count(*) AS tasks FROM tasks GROUP BY status
+SELECT status, count(*) AS tasks FROM tasks
+WHERE (%(scope_tags)s::text[] IS NULL OR tasks.device_id IN (
+    SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[])))
+GROUP BY status
 
 -- name: count_faults
 SELECT count(*) FROM faults
+WHERE (%(scope_tags)s::text[] IS NULL OR faults.device_id IN (
+    SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[])))

@@ -5,7 +5,10 @@ ON CONFLICT (device_id) WHERE state IN ('pending', 'asked') DO UPDATE SET
 RETURNING id
 
 -- name: find_device
-SELECT id FROM devices WHERE device_id = %(device_id)s FOR KEY SHARE
+SELECT id FROM devices WHERE device_id = %(device_id)s
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
+FOR KEY SHARE
 
 -- name: fetch_request
 SELECT

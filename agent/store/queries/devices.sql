@@ -25,21 +25,9 @@ FROM unnest(%(device_ids)s::text[]) WITH ORDINALITY AS wanted (device_id, place)
 JOIN devices ON devices.device_id = wanted.device_id
 LEFT JOIN device_informs AS inform ON inform.device_id = devices.id
 LEFT JOIN cwmp_sessions AS session ON session.device_id = devices.id
+WHERE (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 ORDER BY wanted.place
-
--- Not by containment: that is taken for cheaper than comparing the top, and would unpack every chunk.
-
--- name: find_by_value
-SELECT device_id FROM parameter_chunks AS chunk WHERE chunk.top = %(top)s AND chunk."values" ->> %(path)s::text = %(value)s
-UNION
-SELECT device_id FROM device_informs AS inform WHERE inform."values" ->> %(path)s::text = %(value)s
-
--- name: find_by_value_among
-SELECT device_id FROM parameter_chunks AS chunk
-WHERE chunk.device_id = ANY(%(ids)s::bigint[]) AND chunk.top = %(top)s AND chunk."values" ->> %(path)s::text = %(value)s
-UNION
-SELECT device_id FROM device_informs AS inform
-WHERE inform.device_id = ANY(%(ids)s::bigint[]) AND inform."values" ->> %(path)s::text = %(value)s
 
 -- The pieces of the page of a list (agent.store.device_query puts them together).
 
@@ -76,8 +64,8 @@ devices.id IN (
     SELECT device_id FROM device_tags WHERE tag = ANY(%(tags)s::text[])
     GROUP BY device_id HAVING count(*) = cardinality(%(tags)s::text[]))
 
--- name: where_ids
-devices.id = ANY(%(ids)s::bigint[])
+-- name: where_scope
+devices.id IN (SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[]))
 
 -- name: sort_device_id
 devices.device_id
@@ -99,6 +87,8 @@ devices.product_class
 
 -- name: set_state
 UPDATE devices SET state = %(state)s WHERE device_id = %(device_id)s AND state <> %(state)s
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 
 -- name: emit_event
 SELECT emit_device_event(%(kind)s, %(device_id)s, %(payload)s::jsonb)
@@ -109,9 +99,13 @@ SELECT EXISTS (SELECT FROM cwmp_sessions WHERE device_id = (SELECT id FROM devic
 -- name: delete_device
 DELETE FROM devices WHERE device_id = %(device_id)s
 AND NOT EXISTS (SELECT FROM cwmp_sessions WHERE cwmp_sessions.device_id = devices.id)
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 
 -- name: lock_device
-SELECT id FROM devices WHERE device_id = %(device_id)s FOR NO KEY UPDATE
+SELECT id FROM devices WHERE device_id = %(device_id)s AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
+FOR NO KEY UPDATE
 
 -- name: fetch_tags
 SELECT tag FROM device_tags WHERE device_id = %(device)s ORDER BY tag

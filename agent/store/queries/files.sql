@@ -4,10 +4,12 @@ WHERE (%(kind)s::text IS NULL OR kind = %(kind)s)
 AND (%(oui)s::text IS NULL OR oui IN ('', %(oui)s))
 AND (%(product_class)s::text IS NULL OR product_class IN ('', %(product_class)s))
 AND (%(after)s::text IS NULL OR name > %(after)s)
+AND (%(scope_tags)s::text[] IS NULL OR kind <> 'upload')
 ORDER BY name LIMIT %(limit)s
 
 -- name: fetch_file
 SELECT name, kind, oui, product_class, version, size, sha256, created_by, created_at FROM files WHERE name = %(name)s
+AND (%(scope_tags)s::text[] IS NULL OR kind <> 'upload')
 
 -- name: lock_content
 SELECT pg_advisory_xact_lock(hashtextextended('lastmile file ' || %(sha256)s, 0))
