@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from agent.core.settings.load import EffectiveRow
 from agent.modem.model import ModemState
 from agent.store.glances import SeriesRow, TrafficRow
-from agent.web.pages import formats, modem_list, series
+from agent.web.pages import formats, modem_list, proxy_access, series
 from agent.web.pages.remembered import Remembered
 from agent.web.pages.telling import tell
 from tests.web.pages.rows import make_event, make_modem
@@ -185,3 +186,34 @@ def test_what_is_remembered_is_asked_for_once_and_again_when_it_is_old() -> None
 
 def test_now_is_the_utc_that_pages_are_written_with() -> None:
     assert formats.utc_text(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "2026-01-02 03:04:05 UTC"
+
+
+def force(**values: str) -> tuple[EffectiveRow, ...]:
+    rows = {
+        "agent.host": '""',
+        "proxy.users": "{}",
+        "proxy.allow": '"auto"',
+        "proxy.deny_to": "[]",
+        "proxy.nameservers": '"carrier"',
+        "proxy.maximum_connections": "500",
+        **{name.replace("__", "."): value for name, value in values.items()},
+    }
+    return tuple(EffectiveRow(key=key, value=value, origin="default") for key, value in rows.items())
+
+
+def test_who_may_use_a_proxy_is_told_without_passwords() -> None:
+    rules = proxy_access.rules_of(
+        force(proxy__users='{"zoe" = "***", "bob" = "***"}', proxy__allow='["10.0.0.0/8"]'), "farm-1", "farm-1"
+    )
+    told = {rule.label: rule for rule in rules}
+    assert told["Users"].values == ("bob", "zoe")
+    assert told["Clients from"].values == ("10.0.0.0/8",)
+    assert told["Names asked of"].values == ()
+    assert told["Connections at most"].values == ("500",)
+    assert "***" not in repr(rules)
+
+
+def test_the_settings_of_another_host_are_not_told_for_this_one() -> None:
+    assert proxy_access.rules_of(force(), "farm-2", "farm-1") == ()
+    assert proxy_access.rules_of(force(agent__host='"farm-2"'), "farm-2", "farm-1") != ()
+    assert proxy_access.rules_of((), "farm-1", "farm-1") == ()
