@@ -27,10 +27,13 @@ LOOPS = ("caller", "keeper", "searcher")
 def command(config: Path | None) -> None:
     """Wake CPEs by connection requests, end silent sessions, expire tasks and drop old history, until told to stop.
     systemd runs this as lastmile-worker.service."""
+    from agent.cli.access_store import access_services
     from agent.cli.logs import start_logging
     from agent.cli.supervision import Supervision
     from agent.core.heartbeat import Heartbeats
     from agent.host.netlink import NetlinkChannel
+    from agent.store.access_retention import AccessRetention
+    from agent.store.audit import AuditLog
     from agent.store.calls import Calls
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
@@ -58,7 +61,16 @@ def command(config: Path | None) -> None:
             session_wait_seconds=settings.acs.session_wait_seconds,
             beat=lambda: heartbeats.beat("caller"),
         )
-        keeper = Keeper(Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"))
+        access = access_services(database, settings.web)
+        retention = AccessRetention(
+            audit=AuditLog(database),
+            sessions=access.sessions,
+            attempts=access.attempts,
+            audit_days=settings.log.audit_days,
+        )
+        keeper = Keeper(
+            Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
+        )
         searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
         wakes = {"connection_request": caller.wake, CHANNEL: searcher.wake}
 

@@ -6,6 +6,7 @@ import copy
 import threading
 from dataclasses import dataclass, field, fields
 
+from agent.core.settings.load import EffectiveRow
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.store.acs_statistics import AcsStatistics
 from agent.store.audit import AuditLog, AuditTrail
@@ -94,6 +95,8 @@ class Services:
     """Listens to the CHANNELS of events, and calls `events.hear` and `events.resync`."""
     machine_name: str = "localhost"
     """Name that clients may call this server by, besides localhost and settings.host_names."""
+    in_force: tuple[EffectiveRow, ...] = ()
+    """The settings as they are, secrets hidden, and where each comes from; for people to see."""
     command_slots: threading.BoundedSemaphore = field(init=False)
     """Threads that may wait for an answer or a file at once; the rest serves everything else."""
 

@@ -282,8 +282,11 @@ class WebSettings(Section):
         default="off",
         description=(
             "TLS of the web process. given: with tls_certificate and tls_key; self-made: with a certificate that it "
-            "makes, renews, and keeps in agent.state_dir."
+            "makes, renews, and keeps in state_dir."
         ),
+    )
+    state_dir: Path = Field(
+        default=Path("/var/lib/lastmile-web"), description="Where the self-made certificate and its key are kept."
     )
     tls_certificate: Path | None = Field(default=None, description='Certificate chain (PEM) for tls = "given".')
     tls_key: Path | None = Field(default=None, description="Key of the certificate (PEM).")
