@@ -16,6 +16,7 @@ from agent.store.value_search import ValueCondition, ValueOperator, is_searchabl
 from agent.web.device_list import DeviceListing, fetch_listing
 from agent.web.device_requests import DeviceQuery
 from agent.web.errors import ApiError
+from agent.web.pages.device_formats import is_number
 from agent.web.pages.listing import Listing
 from agent.web.services import DeviceServices
 from agent.web.views_device_pages import parse_device_query
@@ -57,6 +58,8 @@ class Column:
     label: str
     url: str
     """The list without it."""
+    number: bool
+    """Whether all that is shown of it are numbers, which stand at the right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +145,7 @@ def look(acs: DeviceServices, caller: Principal, text: str) -> DeviceLines:
         next_url=listing.url(cursor=found.next_cursor) if found.next_cursor else None,
         first_url=listing.url() if query.cursor else None,
         chips=_chips(query, listing),
-        columns=tuple(
-            Column(path=path, label=short_of(path), url=_without(listing, "columns", path, query.columns))
-            for path in query.columns
-        ),
+        columns=_columns(query, listing, found.columns),
         export_url=listing.url("/api/v1/devices/export"),
         saved=acs.saved_filters.fetch_for(caller.name),
         preparing=preparing,
@@ -157,6 +157,22 @@ def short_of(path: str) -> str:
     words = path.split(".")
     end = words[-2:] if not words[-2].isdigit() and words[-2] != "*" else words[-3:]
     return ".".join(end if len(words) > 3 else words[-1:])
+
+
+def _columns(query: DeviceQuery, listing: Listing, values: dict[str, dict[str, str]]) -> tuple[Column, ...]:
+    last = [path.rpartition(".")[2] for path in query.columns]
+    columns: list[Column] = []
+    for path, word in zip(query.columns, last, strict=True):
+        shown = [row[path] for row in values.values() if path in row]
+        columns.append(
+            Column(
+                path=path,
+                label=word if last.count(word) == 1 else short_of(path),
+                url=_without(listing, "columns", path, query.columns),
+                number=bool(shown) and all(is_number(each) for each in shown),
+            )
+        )
+    return tuple(columns)
 
 
 def _fetch(acs: DeviceServices, caller: Principal, query: DeviceQuery) -> tuple[DeviceListing, float | None]:
