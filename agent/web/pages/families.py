@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from agent.web.pages import modems, overview, signing_in
+from agent.web.pages import account, audit, modems, operators, overview, settings, signing_in
 
-FAMILIES: tuple[Blueprint, ...] = (signing_in.blueprint, overview.blueprint, modems.blueprint)
+FAMILIES: tuple[Blueprint, ...] = (
+    signing_in.blueprint,
+    overview.blueprint,
+    modems.blueprint,
+    account.blueprint,
+    operators.blueprint,
+    audit.blueprint,
+    settings.blueprint,
+)
