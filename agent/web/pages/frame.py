@@ -16,7 +16,7 @@ from agent.store.rows import Role
 from agent.version import __version__
 from agent.web.errors import ERROR_PAGE, ApiError
 from agent.web.identity import identify
-from agent.web.pages import formats, tones
+from agent.web.pages import device_formats, formats, tones
 from agent.web.pages.assets import PREFIX, Assets
 from agent.web.pages.context import all_services, provide
 from agent.web.pages.families import FAMILIES
@@ -38,7 +38,7 @@ def install_pages(app: Flask, services: Services) -> None:
     app.template_folder = str(folder)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(formats.FILTERS)
+    app.jinja_env.filters.update({**formats.FILTERS, **device_formats.FILTERS})
     app.jinja_env.globals.update(url_static=assets.url, tone_of=tones.tone_of, product_version=__version__)
     provide(app, services)
     provide_sights(app, services)
