@@ -53,7 +53,11 @@ WHERE serial = %(serial)s AND channel = ANY(%(channels)s::text[])
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: fetch_processes
-SELECT application_name AS name, coalesce(host(client_addr), '') AS address, count(*)::integer AS connections,
+SELECT
+    -- Those that listen, and the one that holds the host's lock, are part of their process.
+    CASE application_name WHEN 'lastmile-presence' THEN 'lastmile agent'
+        ELSE regexp_replace(application_name, ' listen$', '') END AS name,
+    coalesce(host(client_addr), '') AS address, count(*)::integer AS connections,
     min(backend_start) AS since
 FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'lastmile%%'
