@@ -19,6 +19,7 @@ from agent.web.pages.attention import SILENT_AFTER
 from agent.web.pages.context import services
 from agent.web.pages.guard import page
 from agent.web.pages.modem_list import ModemLines, select
+from agent.web.pages.proxy_access import rules_of
 from agent.web.pages.sights import glances, traffic_today
 from agent.web.pages.way import look
 
@@ -58,6 +59,7 @@ def show(serial: str) -> str:
         hours=hours,
         windows=series.HOURS,
         captions=captions,
+        rules=rules_of(services().in_force, modem.host, services().machine_name),
         log=_log(modem.serial),
         channels=CHANNELS,
         channel=_channel(),
