@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from agent.web.pages import overview, signing_in
+from agent.web.pages import modems, overview, signing_in
 
-FAMILIES: tuple[Blueprint, ...] = (signing_in.blueprint, overview.blueprint)
+FAMILIES: tuple[Blueprint, ...] = (signing_in.blueprint, overview.blueprint, modems.blueprint)
