@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper")
+LOOPS = ("caller", "keeper", "historian")
 
 
 @click.command("worker")
@@ -29,6 +29,7 @@ def command(config: Path | None) -> None:
     systemd runs this as lastmile-worker.service."""
     from agent.cli.access_store import access_services
     from agent.cli.logs import start_logging
+    from agent.cli.monitoring_store import history_of
     from agent.cli.supervision import Supervision
     from agent.core.heartbeat import Heartbeats
     from agent.host.netlink import NetlinkChannel
@@ -39,6 +40,7 @@ def command(config: Path | None) -> None:
     from agent.store.housekeeping import Housekeeping
     from agent.store.listen import Listener
     from agent.worker.caller import Caller
+    from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
 
@@ -69,6 +71,7 @@ def command(config: Path | None) -> None:
         keeper = Keeper(
             Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
         )
+        historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
         listener = Listener(
             url,
             ["connection_request"],
@@ -86,9 +89,11 @@ def command(config: Path | None) -> None:
         listener.start()
         caller.start()
         keeper.start()
+        historian.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
+        historian.stop()
         keeper.stop()
         caller.stop()
         channel.close()

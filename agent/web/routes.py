@@ -13,6 +13,7 @@ from agent.web.metrics import CONTENT_TYPE, Metrics
 from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
 from agent.web.routes_devices import DEVICES, TASKS
+from agent.web.routes_history import HISTORY
 from agent.web.schemas import (
     CommandBody,
     CommandResult,
@@ -39,6 +40,7 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
     return (
         *_READING,
         *_CHANGING,
+        *HISTORY,
         *DEVICES,
         *TASKS,
         *SESSIONS_AND_FAULTS,
