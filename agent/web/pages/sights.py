@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask, current_app, g
 
 from agent.core.clock import wall
-from agent.store.glances import Glances, SeriesRow, TrafficRow
+from agent.store.glances import Glances, TrafficRow
+from agent.store.history import History, ModemStep
+from agent.store.history_steps import Window, choose_window
 from agent.web.pages.remembered import Remembered
 from agent.web.services import Services
 
@@ -18,19 +20,26 @@ SERIES_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Which modems' measurements, for how long back, in which steps."""
+class Asked:
+    """Which modems' measurements, for how long back."""
 
     serials: tuple[str, ...]
     hours: int
-    step_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured, in which steps."""
+
+    window: Window
+    steps: tuple[ModemStep, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sights:
     glances: Glances
     traffic: Remembered[datetime, dict[str, TrafficRow]]
-    series: Remembered[Window, tuple[SeriesRow, ...]]
+    series: Remembered[Asked, Measured]
 
 
 def provide_sights(app: Flask, services: Services) -> None:
@@ -39,12 +48,7 @@ def provide_sights(app: Flask, services: Services) -> None:
     app.extensions[_KEY] = _Sights(
         glances=whole,
         traffic=Remembered(whole.fetch_traffic, TRAFFIC_SECONDS),
-        series=Remembered(
-            lambda window: whole.fetch_series(
-                window.serials, wall() - timedelta(hours=window.hours), window.step_seconds
-            ),
-            SERIES_SECONDS,
-        ),
+        series=Remembered(lambda asked: _measure(services.monitoring.history, asked), SERIES_SECONDS),
     )
 
 
@@ -59,9 +63,15 @@ def traffic_today() -> dict[str, TrafficRow]:
     return _sights().traffic.get(midnight.astimezone(UTC))
 
 
-def measurements(window: Window) -> tuple[SeriesRow, ...]:
+def measurements(asked: Asked) -> Measured:
     """What was measured of modems that whoever is signed in may see."""
-    return _sights().series.get(window)
+    return _sights().series.get(asked)
+
+
+def _measure(history: History, asked: Asked) -> Measured:
+    at = wall()
+    window = choose_window(at - timedelta(hours=asked.hours), at, at=at, retention=history.retention)
+    return Measured(window=window, steps=history.fetch_modems(window, asked.serials))
 
 
 def _sights() -> _Sights:
