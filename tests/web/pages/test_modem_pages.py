@@ -66,6 +66,14 @@ def test_the_overview_of_an_empty_fleet_says_what_to_do(client: FlaskClient, url
     assert "No host has reported yet" in text
 
 
+def test_a_change_is_on_the_very_next_page(client: FlaskClient, url: str, viewer: Headers) -> None:
+    for status in ("online", "degraded", "online"):
+        rows(url, "UPDATE modems SET status = %s WHERE serial = %s", status, MODEM)
+        lines = client.get("/modems/_list?sort=state", headers=viewer).text
+        assert (f">{status}<" in lines.partition("<tbody>")[2]) is True
+        assert ("1 ailing" in client.get("/_overview", headers=viewer).text) is (status == "degraded")
+
+
 @pytest.mark.parametrize("path", ["/_overview", "/_overview/events", "/_overview/workers", "/modems/_list"])
 def test_fragments_are_no_whole_pages(client: FlaskClient, viewer: Headers, path: str) -> None:
     response = client.get(path, headers=viewer)

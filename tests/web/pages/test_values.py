@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+from agent.core.errors import DeadlineExceeded
 from agent.core.settings.load import EffectiveRow
 from agent.modem.model import ModemState
 from agent.store.glances import TrafficRow
 from agent.store.history import ModemStep
 from agent.store.history_steps import Tier, Window
-from agent.web.pages import formats, modem_list, proxy_access, series
+from agent.web.pages import formats, modem_list, proxy_access, remembered, series
 from agent.web.pages.remembered import Remembered
 from agent.web.pages.telling import tell
 from tests.web.pages.rows import make_event, make_modem
@@ -185,6 +187,26 @@ def test_what_is_remembered_is_asked_for_once_and_again_when_it_is_old() -> None
     assert (kept.get("a"), kept.get("a"), kept.get("b")) == (1, 1, 2)
     forgetful: Remembered[str, int] = Remembered(fetch, 0)
     assert forgetful.get("a") != forgetful.get("a")
+
+
+def test_nobody_waits_for_ever_for_what_somebody_else_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "WAIT_SECONDS", 0.05)
+    begun, done = threading.Event(), threading.Event()
+
+    def hang(key: str) -> str:
+        begun.set()
+        done.wait(10)
+        return key
+
+    slow: Remembered[str, str] = Remembered(hang, 60)
+    asking = threading.Thread(target=slow.get, args=("a",))
+    asking.start()
+    assert begun.wait(10)
+    with pytest.raises(DeadlineExceeded):
+        slow.get("b")
+    done.set()
+    asking.join(10)
+    assert slow.get("a") == "a"
 
 
 def test_now_is_the_utc_that_pages_are_written_with() -> None:
