@@ -70,7 +70,7 @@ def test_a_change_is_on_the_very_next_page(client: FlaskClient, url: str, viewer
     for status in ("online", "degraded", "online"):
         rows(url, "UPDATE modems SET status = %s WHERE serial = %s", status, MODEM)
         lines = client.get("/modems/_list?sort=state", headers=viewer).text
-        assert (f">{status}<" in lines.partition("<tbody>")[2]) is True
+        assert f">{status}<" in lines.partition("<tbody>")[2]
         assert ("1 ailing" in client.get("/_overview", headers=viewer).text) is (status == "degraded")
 
 
