@@ -170,6 +170,18 @@ def test_sessions_end_by_themselves(services: Services, anna: FlaskClient, late:
     assert services.access.sessions.forget_ended() == 1
 
 
+def test_an_open_page_does_not_keep_its_session_alive(services: Services, anna: FlaskClient) -> None:
+    def used() -> object:
+        return rows(services.database.url, "SELECT used_at FROM operator_sessions")
+
+    rows(services.database.url, "UPDATE operator_sessions SET used_at = now() - interval '30 minutes'")
+    before = used()
+    assert anna.get("/modems", headers={"X-Fragment": "1"}).status_code == 200
+    assert used() == before
+    assert anna.get("/modems").status_code == 200
+    assert used() != before
+
+
 def test_forms_of_other_sites_sign_nobody_in(app: Flask, services: Services) -> None:
     add_operator(services, "anna", Role.OPERATOR)
     data = {"name": "anna", "password": PASSWORD}

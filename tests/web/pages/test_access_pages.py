@@ -95,7 +95,7 @@ class TestAudit:
         text = root.get("/audit").text
         assert "modem.disable" in text
         assert "127.0.0.1" in text
-        assert re.search(r'enabled: <span class="was">True</span> False', text)
+        assert re.search(r'enabled: <span class="was">true</span> false', text)
         assert "modem.disable" in root.get("/audit?action=modem&principal=root&outcome=done").text
         assert "modem.disable" not in root.get("/audit?outcome=refused").text
         assert "Nothing matches" in root.get("/audit?text=zzzz").text
