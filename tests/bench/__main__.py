@@ -20,6 +20,7 @@ from tests.bench import (
     bench_acs,
     bench_acs_scale,
     bench_cli,
+    bench_history,
     bench_modemmanager,
     bench_plug,
     bench_routing,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
         bench_steady,
         bench_acs,
         bench_acs_scale,
+        bench_history,
         bench_modemmanager,
     )
 }
