@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -243,6 +245,17 @@ class TestSetupLinks:
         assert anna.get("/api/modems").status_code == 401
         assert sign_in(browser(app), "anna") == 401
         assert sign_in(browser(app), "anna", new) == 303
+
+    def test_no_link_gets_into_the_log(self, app: Flask, services: Services, caplog: pytest.LogCaptureFixture) -> None:
+        token = services.access.links.create(None, "test")
+        with caplog.at_level(logging.DEBUG):
+            assert browser(app).get(f"/setup/{token}").status_code == 200
+            browser(app).post(f"/setup/{token}", data={"name": "root", "password": PASSWORD, "again": PASSWORD})
+            assert sign_in(browser(app), "root", PASSWORD) == 303
+        told = " ".join(str(vars(record)) for record in caplog.records)
+        assert "/setup/…" in told
+        assert token not in told
+        assert PASSWORD not in told
 
     def test_links_end(self, app: Flask, services: Services) -> None:
         first = services.access.links.create(None, "test")
