@@ -41,9 +41,10 @@ class Devices(Scoped):
         wanted = replace(wanted, scope_tags=self._scope.tags)
         paths = [each.path for each in wanted.conditions]
         sources = self._search.sources([*paths, order.by_value] if order.by_value else paths)
-        pages = compose_pages(self._pieces, wanted, sources, order)
         try:
-            total = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), scalar_row) or 0
+            counted = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), tuple_row)
+            total, ids = counted or (0, None)
+            pages = compose_pages(self._pieces, wanted, sources, order, ids) if total else ()
             found = self._fetch_places(pages, order.limit + 1)
         except psycopg.DataError as exc:
             raise PlaceError(f"not a place in this list: {first_line(exc)}") from exc

@@ -59,11 +59,13 @@ FROM device_informs AS inform WHERE inform."values" ->> %(path_n)s::text IS NOT 
 -- name: source_pattern
 (SELECT chunk.device_id, left(each.value, 257) COLLATE "C" AS value, search_number(each.value) AS number
 FROM parameter_chunks AS chunk CROSS JOIN LATERAL jsonb_each_text(chunk."values") AS each
-WHERE chunk.top = %(top_n)s AND each.key ~ %(pattern_n)s AND each.value IS NOT NULL
+WHERE chunk.top = %(top_n)s AND CASE WHEN each.key LIKE %(likely_n)s THEN each.key ~ %(pattern_n)s ELSE false END
+AND each.value IS NOT NULL
 UNION ALL
 SELECT inform.device_id, left(each.value, 257) COLLATE "C", search_number(each.value)
 FROM device_informs AS inform CROSS JOIN LATERAL jsonb_each_text(inform."values") AS each
-WHERE each.key ~ %(pattern_n)s AND each.value IS NOT NULL)
+WHERE CASE WHEN each.key LIKE %(likely_n)s THEN each.key ~ %(pattern_n)s ELSE false END
+AND each.value IS NOT NULL)
 
 -- name: value_equals
 devices.id IN (SELECT device_id FROM SOURCE AS stored
@@ -75,7 +77,7 @@ AND devices.id NOT IN (SELECT device_id FROM SOURCE AS stored
     WHERE stored.number = search_number(%(value_n)s) AND stored.value = %(value_n)s)
 
 -- name: value_contains
-devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE stored.value ILIKE %(value_n)s)
+devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE lower(stored.value) LIKE lower(%(value_n)s) COLLATE "C")
 
 -- name: value_begins
 devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE starts_with(stored.value, %(value_n)s))
@@ -144,10 +146,8 @@ stored.number DESC, stored.value DESC, stored.device_id DESC
 devices.id > %(after_row)s::bigint
 
 -- name: where_text
-(devices.device_id ILIKE %(text)s OR devices.serial_number ILIKE %(text)s OR devices.product_class ILIKE %(text)s
-    OR devices.manufacturer ILIKE %(text)s OR devices.software_version ILIKE %(text)s
-    OR host(devices.ip_address) ILIKE %(text)s
-    OR devices.id IN (SELECT device_id FROM device_tags WHERE tag ILIKE %(text)s))
+(devices.search_text LIKE lower(%(text)s)
+    OR devices.id IN (SELECT device_id FROM device_tags WHERE lower(tag) LIKE lower(%(text)s)))
 
 -- name: suggest
 SELECT path FROM (
