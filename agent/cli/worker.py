@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper")
+LOOPS = ("caller", "keeper", "searcher")
 
 
 @click.command("worker")
@@ -38,9 +38,11 @@ def command(config: Path | None) -> None:
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
     from agent.store.listen import Listener
+    from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
+    from agent.worker.searcher import Searcher
 
     settings = load_settings(config)
     start_logging(settings.log.level)
@@ -69,11 +71,18 @@ def command(config: Path | None) -> None:
         keeper = Keeper(
             Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
         )
+        searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
+        wakes = {"connection_request": caller.wake, CHANNEL: searcher.wake}
+
+        def wake_all() -> None:
+            for wake in wakes.values():
+                wake()
+
         listener = Listener(
             url,
-            ["connection_request"],
-            lambda _channel, _payload: caller.wake(),
-            caller.wake,
+            list(wakes),
+            lambda channel, _payload: wakes[channel](),
+            wake_all,
             timeout_seconds=section.timeout_seconds,
             name="lastmile worker listen",
         )
@@ -86,9 +95,11 @@ def command(config: Path | None) -> None:
         listener.start()
         caller.start()
         keeper.start()
+        searcher.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
+        searcher.stop()
         keeper.stop()
         caller.stop()
         channel.close()

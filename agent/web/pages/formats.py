@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+from markupsafe import Markup, escape
+
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 NOTHING = "\N{EN DASH}"
@@ -84,6 +86,13 @@ def technology(value: str | None) -> str:
     return NOTHING if value in (None, "unknown") else TECHNOLOGIES.get(str(value), str(value).upper())
 
 
+def coded(text: str) -> Markup:
+    """A sentence whose `parts in backticks` are shown as code."""
+    parts = text.split("`")
+    shown = (Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup().join(shown)
+
+
 def segment(value: str) -> str:
     """One segment of a path; whatever is in it stays in it."""
     return quote(value, safe="")
@@ -107,6 +116,7 @@ FILTERS = {
         utc_text,
         words,
         technology,
+        coded,
         segment,
         rsrp_level,
     )

@@ -19,6 +19,7 @@ from agent.web.pages.assets import PREFIX, Assets
 from agent.web.pages.context import provide
 from agent.web.pages.families import FAMILIES
 from agent.web.pages.navigation import groups_for
+from agent.web.pages.sights import provide_sights
 from agent.web.services import Services
 
 CONTENT_SECURITY_POLICY = (
@@ -38,6 +39,7 @@ def install_pages(app: Flask, services: Services) -> None:
     app.jinja_env.filters.update(formats.FILTERS)
     app.jinja_env.globals.update(url_static=assets.url, tone_of=tones.tone_of, product_version=__version__)
     provide(app, services)
+    provide_sights(app, services)
     app.register_blueprint(assets.blueprint())
     for blueprint in FAMILIES:
         app.register_blueprint(blueprint)

@@ -2,16 +2,138 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from agent.store.rows import Role
+from flask import Blueprint, Response, render_template
+
+from agent.acs.tasks import TaskStatus
+from agent.core.clock import wall
+from agent.modem.model import ModemState
+from agent.store.device_rows import DeviceCounts, DeviceState, EndedCounts, OpenCounts
+from agent.store.rows import HostRow, ModemRow, Role
+from agent.web.pages import charting, series
+from agent.web.pages.attention import SILENT_AFTER, Concern, concerns
+from agent.web.pages.context import services
 from agent.web.pages.guard import page
+from agent.web.pages.sights import glances, traffic_today
+from agent.web.pages.telling import Told, tell
+from agent.web.pages.tones import tone_of
 
 blueprint = Blueprint("overview", __name__)
+EVENTS = 24
+HOURS = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """Everything that the overview shows besides charts and events."""
+
+    at: datetime
+    modems: Sequence[ModemRow]
+    hosts: Sequence[HostRow]
+    silent: frozenset[str]
+    """Hosts whose agent was not heard of lately."""
+    apart: Sequence[tuple[str, int]]
+    """How many modems that are not online are of which tone, the worst first."""
+    online: int
+    devices: DeviceCounts
+    held: int
+    tasks: dict[TaskStatus, int]
+    faults: int
+    open: OpenCounts
+    ended: EndedCounts
+    ended_today: int
+    rx_bytes: int
+    tx_bytes: int
+    concerns: Sequence[Concern]
 
 
 @blueprint.get("/")
 @page(Role.VIEWER)
 def show() -> str:
     """The page."""
-    return render_template("overview.html")
+    glance = look()
+    serials = tuple(modem.serial for modem in glance.modems)
+    captions = {
+        name: series.summary(metric, charting.chart(metric, serials, HOURS), HOURS)
+        for name, metric in series.OF_FLEET.items()
+    }
+    return render_template(
+        "overview.html",
+        glance=glance,
+        told=latest(),
+        processes=glances().fetch_processes(),
+        captions=captions,
+        hours=HOURS,
+    )
+
+
+@blueprint.get("/_overview")
+@page(Role.VIEWER)
+def show_part() -> str:
+    """What changes with every event."""
+    return render_template("parts/overview.html", glance=look())
+
+
+@blueprint.get("/_overview/events")
+@page(Role.VIEWER)
+def show_events() -> str:
+    """The latest events."""
+    return render_template("parts/events.html", told=latest())
+
+
+@blueprint.get("/_overview/workers")
+@page(Role.VIEWER)
+def show_workers() -> str:
+    """Hosts and processes."""
+    return render_template("parts/workers.html", glance=look(), processes=glances().fetch_processes())
+
+
+@blueprint.get("/_overview/series")
+@page(Role.VIEWER)
+def show_series() -> Response:
+    """The data of the fleet's charts."""
+    serials = tuple(modem.serial for modem in services().fleet.fetch_modems())
+    return charting.answer(series.OF_FLEET, serials)
+
+
+def latest() -> tuple[tuple[datetime, int, Told], ...]:
+    """The latest events in words, newest first."""
+    return tuple((event.at, event.id, tell(event)) for event in glances().fetch_latest_events(EVENTS))
+
+
+def look() -> Glance:
+    """How everything stands now."""
+    at, found = wall(), services()
+    modems, hosts = found.fleet.fetch_modems(), found.fleet.fetch_hosts()
+    statistics = found.acs.statistics
+    devices, faults = statistics.count_devices(), statistics.count_faults()
+    ended = statistics.count_sessions_today()
+    traffic = traffic_today()
+    passed = [traffic[modem.serial] for modem in modems if modem.serial in traffic]
+    return Glance(
+        at=at,
+        modems=modems,
+        hosts=hosts,
+        silent=frozenset(host.name for host in hosts if at - host.last_seen > SILENT_AFTER),
+        apart=_apart(modems),
+        online=sum(modem.status is ModemState.ONLINE for modem in modems),
+        devices=devices,
+        held=devices.in_state(DeviceState.HELD),
+        tasks=statistics.count_tasks(),
+        faults=faults,
+        open=statistics.count_open_sessions(),
+        ended=ended,
+        ended_today=sum(ended.by_outcome.values()),
+        rx_bytes=sum(row.rx_bytes for row in passed),
+        tx_bytes=sum(row.tx_bytes for row in passed),
+        concerns=concerns(modems=modems, hosts=hosts, devices=devices, faults=faults, at=at),
+    )
+
+
+def _apart(modems: Sequence[ModemRow]) -> tuple[tuple[str, int], ...]:
+    counted = Counter(tone_of(modem.status) for modem in modems if modem.status is not ModemState.ONLINE)
+    return tuple((tone, counted[tone]) for tone in ("bad", "warn", "busy", "off") if counted[tone])

@@ -53,6 +53,7 @@ async function load(element, state) {
       template.innerHTML = element.nodeName === "TBODY" ? `<tbody>${await response.text()}</tbody>` : await response.text();
       renderTimes(template);
       morphChildren(element, element.nodeName === "TBODY" ? template.tBodies[0] : template);
+      window.htmx?.process(element);
       element.removeAttribute("data-stale");
       element.dispatchEvent(new CustomEvent("lastmile:refreshed", { bubbles: true }));
     } else if (!response.ok) {

@@ -1,6 +1,6 @@
 // Light or dark: the system's choice until the switch is used; pressing it twice more leads back to the system's.
 const ORDER = ["system", "light", "dark"];
-const LABELS = { system: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+const LABELS = { system: "Colours: system", light: "Colours: light", dark: "Colours: dark" };
 const root = document.documentElement;
 const button = document.querySelector("[data-theme-switch]");
 
