@@ -101,6 +101,22 @@ _READING = (
         query=EventQuery,
         media_type="text/event-stream",
     ),
+    Endpoint(
+        name="followEvents",
+        method="GET",
+        path="/events/ws",
+        view=views_events.follow_events,
+        role=Role.VIEWER,
+        summary="Follow events live, by WebSocket",
+        description=(
+            "The same events as JSON messages: `event`, `data`, and `id` where one can resume from it; `heartbeat` when "
+            "there was nothing else for a while. The server wants no messages. A request that asks for no WebSocket is "
+            "answered 426."
+        ),
+        query=EventQuery,
+        successes=(HTTPStatus.SWITCHING_PROTOCOLS,),
+        errors=(HTTPStatus.UPGRADE_REQUIRED,),
+    ),
 )
 
 _CHANGING = (

@@ -101,8 +101,7 @@ class Services:
     """Threads that may wait for an answer or a file at once; the rest serves everything else."""
 
     def __post_init__(self) -> None:
-        spare = max(1, self.settings.threads // 8)
-        slots = max(1, self.settings.threads - self.settings.event_streams - spare)
+        slots = max(1, self.settings.threads // 2)
         object.__setattr__(self, "command_slots", threading.BoundedSemaphore(slots))
 
     def of_request(self, scope: Scope, trail: AuditTrail) -> Services:
