@@ -46,7 +46,8 @@ def close_on_stop(app: Counted, *, last: Callable[[], None], first: Callable[[],
     no request is being worked on any more. For the main thread, and after an event loop has set its handlers.
 
     granian waits for running requests when it is told to stop; its signal handler leaves no room for anything else,
-    so the signal is seen by way of Python's wake-up descriptor, and handed on to who had it before (an event loop).
+    so the signal is seen by way of Python's wake-up descriptor. It is handed on, after `first`, to who had that before
+    (an event loop).
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     handed_on_to = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
@@ -64,11 +65,12 @@ def close_on_stop(app: Counted, *, last: Callable[[], None], first: Callable[[],
             if read_end in ready:
                 numbers = os.read(read_end, 64)
                 told = not {signal.SIGTERM, signal.SIGINT}.isdisjoint(numbers)
+                if told:
+                    first()
                 if handed_on_to != -1:
                     # A full one is awake already.
                     with contextlib.suppress(BlockingIOError):
                         os.write(handed_on_to, numbers)
-        first()
         app.wait_idle(GRACE_SECONDS)
         last()
 

@@ -294,14 +294,18 @@ class EventHub:
         with self._lock:
             self._subscriptions.discard(subscription)
 
-    def close(self) -> None:
-        """End every stream and deliver no more; may be called twice."""
+    def end(self) -> None:
+        """End every stream and open no more, at once; may be called twice."""
         with self._lock:
             self._closed.set()
             subscriptions = tuple(self._subscriptions)
         self._wake.set()
         for subscription in subscriptions:
             subscription.end()
+
+    def close(self) -> None:
+        """End every stream, and wait until nothing is delivered any more; may be called twice."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join(10)
 

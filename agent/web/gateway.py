@@ -1,4 +1,4 @@
-"""Serves a WSGI application to an ASGI server (ASGI 3.0): requests on a pool of threads, live streams on the event loop.
+"""Serves a WSGI application to an ASGI server (ASGI 3.0): requests on a pool of threads, live streams on the loop.
 
 Ours, since a2wsgi's thread waits for ever when the client goes away in the middle of an answer, its pool is taken by
 bodies that come slowly, and a query that is not ASCII ends it; and none hands a stream over to the loop.
@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from agent.web.environ import make_environ
-from agent.web.live import HANDOVER, Handover
+from agent.web.handover import HANDOVER, Handover
 from agent.web.streaming import Streamer
 from agent.web.wsgi_body import Body
 from agent.web.wsgi_exchange import Exchange
@@ -37,12 +37,18 @@ class Gateway:
     """The ASGI application. `begin` is called on the event loop before the first request; what it raises ends the
     process. A request takes one of `threads`."""
 
-    def __init__(self, app: Callable[..., Any], *, threads: int, begin: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, app: Callable[..., Any], *, threads: int, begin: Callable[[Gateway], None] = lambda _: None
+    ) -> None:
         self._app = app
         self._begin = begin
         self._pool = ThreadPoolExecutor(threads, "request")
         self._stream_pool = ThreadPoolExecutor(STREAM_THREADS, "stream")
         self._streamer = Streamer(self._stream_pool)
+
+    def wait_for_streams(self, timeout_seconds: float) -> None:
+        """Return when no live stream is under way, or the time has passed; not for the loop's thread."""
+        self._streamer.wait_idle(timeout_seconds)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -56,7 +62,7 @@ class Gateway:
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            self._begin()
+            self._begin(self)
         except Exception as error:
             # The process's boundary: the server says so and ends it.
             logger.exception("the server does not start")
@@ -87,6 +93,8 @@ class Gateway:
 
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
         environ = make_environ(scope)
+        # The handover says so; werkzeug would look for routes of another kind.
+        environ.pop("HTTP_UPGRADE", None)
         loop = asyncio.get_running_loop()
         body = Body(loop, receive)
         body.end()

@@ -17,8 +17,6 @@ HEARTBEAT_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
 """How long a stream may outlive what it was opened with: a token, a session."""
 RECONNECT_MILLISECONDS = 3000
-HANDOVER = "lastmile.handover"
-"""Key in a WSGI environ of the Handover, where the server has one."""
 
 
 class NotAllowedAnyMore(Exception):
@@ -94,15 +92,6 @@ class Feed:
     def close(self) -> None:
         """Give the place back; may be called twice."""
         self._hub.unsubscribe(self._subscription)
-
-
-class Handover:
-    """Where a view leaves a feed for the server, which then tells the client of it without a thread."""
-
-    def __init__(self, *, websocket: bool) -> None:
-        self.websocket = websocket
-        """Whether the client asked for a WebSocket."""
-        self.feed: Feed | None = None
 
 
 def render_ready(feed: Feed) -> bytes:

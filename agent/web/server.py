@@ -7,7 +7,6 @@ import logging
 import mmap
 import socket
 from collections.abc import Callable
-from typing import Any
 
 from granian.constants import Interfaces, Loops
 from granian.errors import ConfigurationError
@@ -29,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
 """After this the worker is killed."""
+STREAM_SECONDS = 2.0
+"""How long the clients of live streams may take to be told that the server stops."""
 HEADER_MILLISECONDS = 10_000
 CONNECTIONS_MOST = 1024
 
@@ -58,9 +59,13 @@ def serve(
         services.start()
         app = Counted(create_app(services))
 
-        def begin() -> None:
-            # A live stream only ends when the hub does.
-            close_on_stop(app, first=services.events.close, last=services.close)
+        def begin(gateway: Gateway) -> None:
+            def end_streams() -> None:
+                # A live stream only ends when the hub does; granian cuts WebSockets off.
+                services.events.end()
+                gateway.wait_for_streams(STREAM_SECONDS)
+
+            close_on_stop(app, first=end_streams, last=services.close)
             begun[0] = 1
             if certificate is not None:
                 # Read anew: this may be a worker that serves another certificate than the first one.
@@ -100,4 +105,3 @@ def serve(
         raise ConfigError("the web worker does not start; its log says why") from error
     finally:
         begun.close()
-

@@ -32,6 +32,7 @@ from agent.store.setup_links import SetupLinks
 from agent.store.sign_in_attempts import SignInAttempts
 from agent.store.signing_keys import SigningKeys
 from agent.store.tasks import Tasks
+from agent.store.tickets import UsedTickets
 from agent.store.tokens import Tokens
 from agent.store.waiting import Waiters
 from agent.web.events import EventHub
@@ -77,6 +78,7 @@ class Access:
     attempts: SignInAttempts
     keys: SigningKeys
     passwords: Passwords
+    tickets: UsedTickets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

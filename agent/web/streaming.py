@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from agent.core.clock import Deadline, now
@@ -41,9 +42,20 @@ class Streamer:
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def wait_idle(self, timeout_seconds: float) -> None:
+        """Return when no stream is under way, or the time has passed; not for the loop's thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running == 0, timeout_seconds)
 
     async def send_events(self, feed: Feed, start: Message, receive: Receive, send: Send) -> None:
         """Server-sent events until the client goes, the hub closes or the reader may not go on."""
+        with self._counted():
+            await self._send_events(feed, start, receive, send)
+
+    async def _send_events(self, feed: Feed, start: Message, receive: Receive, send: Send) -> None:
         run = _Run(feed, self._pool, receive)
         try:
             await _send(send, start)
@@ -60,6 +72,10 @@ class Streamer:
 
     async def send_messages(self, feed: Feed, receive: Receive, send: Send) -> None:
         """The same as a WebSocket's messages. The client is not asked to say anything, and closed when it does."""
+        with self._counted():
+            await self._send_messages(feed, receive, send)
+
+    async def _send_messages(self, feed: Feed, receive: Receive, send: Send) -> None:
         run = _Run(feed, self._pool, receive)
         code, reason = GOING_AWAY, "the server is stopping"
         try:
@@ -83,6 +99,17 @@ class Streamer:
             await run.close()
         with suppress(TimeoutError):
             await _send(send, {"type": "websocket.close", "code": code, "reason": reason})
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._changed:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
 
 class _Run:

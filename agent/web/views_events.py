@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from flask import Response, request
+from flask import Response
 
 from agent.core.clock import Deadline
 from agent.web import live
-from agent.web.endpoint import Call, NoBody
+from agent.web.endpoint import Answer, Call, NoBody, Query
 from agent.web.errors import ApiError
 from agent.web.events import StreamEnded, StreamsExhausted
-from agent.web.live import HANDOVER, Feed, Handover, NotAllowedAnyMore, render_batch, render_ready
-from agent.web.schemas import EventQuery
+from agent.web.handover import current_handover
+from agent.web.identity import bearer_token
+from agent.web.live import Feed, NotAllowedAnyMore, render_batch, render_ready
+from agent.web.schemas import EventQuery, EventTicket, WebSocketQuery
+from agent.web.tickets import make_ticket
 
 FULL_RETRY_SECONDS = 10
 EVENT_ID_MOST = 2**63 - 1
@@ -24,7 +27,7 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
     if call.head:
         return Response(mimetype="text/event-stream")
     feed = _open_feed(call)
-    handover = _handover()
+    handover = current_handover()
     body: Iterable[bytes] = EventStream(feed)
     if handover is not None and not handover.websocket:
         handover.feed, body = feed, iter(())
@@ -33,16 +36,24 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
     return response
 
 
-def follow_events(call: Call[EventQuery, NoBody]) -> Response:
+def follow_events(call: Call[WebSocketQuery, NoBody]) -> Response:
     """The same as messages of a WebSocket, which the server makes of the connection when the feed is left to it."""
-    handover = _handover()
+    handover = current_handover()
     if handover is None or not handover.websocket:
         message = "this is for WebSockets; /api/events has the same as server-sent events"
-        raise ApiError(
-            HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, headers={"Upgrade": "websocket"}
-        )
+        raise ApiError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, headers={"Upgrade": "websocket"})
     handover.feed = _open_feed(call)
     return Response(iter(()))
+
+
+def issue_ticket(call: Call[Query, NoBody]) -> Answer:
+    """A ticket for one WebSocket, for whoever asks with a bearer token."""
+    made = make_ticket(call.services, bearer_token())
+    if made is None:
+        message = "a browser that has signed in needs no ticket: it sends its session's cookie"
+        raise ApiError(HTTPStatus.CONFLICT, "ticket_needless", message)
+    ticket, seconds = made
+    return Answer(content=EventTicket(ticket=ticket, expires_in=seconds), status=HTTPStatus.CREATED)
 
 
 def _open_feed(call: Call[EventQuery, NoBody]) -> Feed:
@@ -59,11 +70,6 @@ def _open_feed(call: Call[EventQuery, NoBody]) -> Feed:
         headers = {"Retry-After": str(FULL_RETRY_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", message, headers=headers) from error
     return Feed(hub, subscription, call.known.still_valid)
-
-
-def _handover() -> Handover | None:
-    found: Handover | None = request.environ.get(HANDOVER)
-    return found
 
 
 def _start_after(call: Call[EventQuery, NoBody]) -> int | None:

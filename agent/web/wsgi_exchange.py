@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from agent.web.live import Handover
+from agent.web.handover import Handover
 
 logger = logging.getLogger(__name__)
 
 SEND_SECONDS = 60.0
 """How long a client may take nothing of its answer."""
+
+_NO_WEBSOCKET = b'{"error":{"code":"bad_request","message":"there is no WebSocket here","details":{}}}'
 
 Message = MutableMapping[str, Any]
 
@@ -53,7 +55,10 @@ class Exchange:
             if self._handover.feed is not None and self._may_hand_over():
                 return
             self._refuse_handover()
-            self._answer(iter(body))
+            if self._handover.websocket:
+                self._refuse_websocket(next(iter(body), b""))
+            else:
+                self._answer(iter(body))
         except ClientGone:
             logger.debug("a client went away", extra={"PATH": environ["PATH_INFO"][:200]})
         finally:
@@ -63,7 +68,7 @@ class Exchange:
             if close is not None:
                 close()
 
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
+    def _start_response(self, status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> None:
         # PEP 3333's write() is not given out: nothing here wants it. A second call, with exc_info, replaces the first,
         # which was not sent yet.
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -80,9 +85,14 @@ class Exchange:
         feed, self._handover.feed = self._handover.feed, None
         if feed is not None:
             feed.close()
-        if self._handover.websocket and self.start_message["status"] < HTTPStatus.MULTIPLE_CHOICES:
-            # An endpoint that has an answer, but is none for WebSockets.
-            self.start_message["status"] = int(HTTPStatus.BAD_REQUEST)
+
+    def _refuse_websocket(self, body: bytes) -> None:
+        if self.start_message["status"] < HTTPStatus.MULTIPLE_CHOICES:
+            # An endpoint that has an answer, but none for WebSockets.
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_NO_WEBSOCKET)).encode())]
+            self.start_message |= {"status": int(HTTPStatus.BAD_REQUEST), "headers": headers}
+            body = _NO_WEBSOCKET
+        self._deliver(self.start_message, self._chunk(body, more=False))
 
     def _answer(self, chunks: Iterator[bytes]) -> None:
         length = next((int(value) for name, value in self.start_message["headers"] if name == b"content-length"), None)
@@ -115,7 +125,7 @@ class Exchange:
 
     def _watch_client(self) -> None:
         """Notice that the client of a long answer has gone: what is sent to it then is dropped without a word."""
-        if self._watcher is None and not self._handover.websocket:
+        if self._watcher is None:
             watch = asyncio.run_coroutine_threadsafe(self._start_watch(), self._loop)
             self._watcher = watch.result(SEND_SECONDS)
 
