@@ -12,7 +12,7 @@ from agent.acs.paths import top_of
 from agent.store.database import Database
 from agent.store.documents import clean_text
 from agent.store.statements import statements
-from agent.store.value_search import Source, is_searchable, pattern_of
+from agent.store.value_search import Source, is_searchable, like, pattern_of
 
 PARAMETERS_MOST = 100
 FILL_DEVICES = 250
@@ -90,6 +90,11 @@ class SearchParameters:
         for device_id, path, value in self._database.fetch(self._sql["fetch_columns"], parameters, tuple_row):
             values[device_id][path] = value
         return values
+
+    def suggest(self, text: str, limit: int) -> tuple[str, ...]:
+        """Paths of the data models with the text in them, `*` for instance numbers, the short ones first."""
+        parameters = {"text": like(clean_text(text.replace("{i}", "*"))), "limit": limit}
+        return tuple(self._database.fetch(self._sql["suggest"], parameters, scalar_row))
 
     def _want(self, path: str) -> None:
         parameters = {"path": path, "top": top_of(path), "pattern": pattern_of(path), "most": PARAMETERS_MOST}

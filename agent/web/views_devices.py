@@ -74,7 +74,7 @@ def list_parameters(call: Call[ParameterQuery, NoBody]) -> ParameterList:
         since=query.since,
         after=after,
         limit=query.limit,
-        matching=_matching(query.q, open_to_all) if query.q else None,
+        matching=matching_text(query.q, open_to_all) if query.q else None,
         writable=query.writable,
     )
     if page is None:
@@ -126,7 +126,7 @@ def _decide(call: Call[Query, NoBody], state: DeviceState) -> Device:
     return Device.model_validate(changed)
 
 
-def _matching(text: str, open_to_all: bool) -> Callable[[str, str], bool]:
+def matching_text(text: str, open_to_all: bool) -> Callable[[str, str], bool]:
     """Whether a path or a value has the text in it; the value of a secret only for those who may see it."""
     wanted = text.casefold()
     return lambda path, value: (

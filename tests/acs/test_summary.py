@@ -82,7 +82,21 @@ def test_hosts_are_bounded() -> None:
 
 
 words = st.sampled_from(
-    ["Device", "IP", "Interface", "1", "2", "LowerLayers", "WiFi", "SSID", "Channel", "Optical", "RXPower", "DSL", "Line"]
+    [
+        "Device",
+        "IP",
+        "Interface",
+        "1",
+        "2",
+        "LowerLayers",
+        "WiFi",
+        "SSID",
+        "Channel",
+        "Optical",
+        "RXPower",
+        "DSL",
+        "Line",
+    ]
 )
 
 

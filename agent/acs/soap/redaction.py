@@ -43,7 +43,7 @@ def redact(
         elif name == "Name" and is_secret(_text(element).strip()):
             parent = element.getparent()
             for sibling in parent if parent is not None else ():
-                tag = sibling.tag
+                tag = cast("object", sibling.tag)
                 if isinstance(tag, str) and local_name(sibling) == "Value":
                     _hide(sibling)
         elif element.text and "@" in element.text:

@@ -148,3 +148,11 @@ devices.id > %(after_row)s::bigint
     OR devices.manufacturer ILIKE %(text)s OR devices.software_version ILIKE %(text)s
     OR host(devices.ip_address) ILIKE %(text)s
     OR devices.id IN (SELECT device_id FROM device_tags WHERE tag ILIKE %(text)s))
+
+-- name: suggest
+SELECT path FROM (
+    SELECT DISTINCT replace(entry.path, '{i}', '*') AS path
+    FROM model_parameters AS model CROSS JOIN LATERAL jsonb_object_keys(model.entries) AS entry (path)
+    WHERE entry.path NOT LIKE '%%.'
+) AS known
+WHERE path ILIKE %(text)s ORDER BY length(path), path LIMIT %(limit)s

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from agent.modem.model import ModemState
 from agent.store.device_rows import DeviceCounts, DeviceState
 from agent.store.rows import HostRow, ModemRow
-from agent.web.pages.formats import counted, duration, words
+from agent.web.pages.formats import counted, duration
 from agent.web.pages.tones import tone_of
-from agent.web.pages.way import look
+from agent.web.pages.way import ADVICE, look
 
 SILENT_AFTER = timedelta(seconds=90)
 SLOW_AFTER = timedelta(minutes=5)
@@ -27,6 +27,8 @@ class Concern:
 
     tone: str
     title: str
+    state: str
+    """The state that it is about; empty when it is about something else."""
     what: str
     advice: str
     path: str
@@ -46,14 +48,15 @@ def _of_hosts(hosts: Sequence[HostRow], at: datetime) -> Iterable[Concern]:
         if at - host.last_seen > SILENT_AFTER:
             yield Concern(
                 tone="bad",
-                title=f"The agent on {host.name} is silent",
+                title=f"Agent on {host.name}",
+                state="silent",
                 what=f"Last heard of {duration(at - host.last_seen)} ago; its {counted(host.modems, 'modem')} may be "
-                "in another state than shown. Proxies go on running without it.",
-                advice=f"On {host.name}: systemctl status lastmile-agent, then lastmile doctor.",
+                "in another state than shown.",
+                advice=f"Proxies go on. On {host.name}: `systemctl status lastmile-agent`, then `lastmile doctor`.",
                 path="",
             )
         for notice in host.notices:
-            yield Concern(tone="warn", title=f"Notice of {host.name}", what=notice, advice="", path="")
+            yield Concern(tone="warn", title=f"Notice of {host.name}", state="", what=notice, advice="", path="")
 
 
 def _of_modems(modems: Sequence[ModemRow], hosts: Sequence[HostRow], at: datetime) -> Iterable[Concern]:
@@ -67,9 +70,10 @@ def _of_modems(modems: Sequence[ModemRow], hosts: Sequence[HostRow], at: datetim
         if len(group) > ONE_BY_ONE:
             yield Concern(
                 tone=tone,
-                title=f"{len(group)} modems are {words(status)}",
+                title=f"{len(group)} modems",
+                state=status,
                 what="; ".join(sorted({look(modem).what.rstrip(".") for modem in group})[:3]) + ".",
-                advice=look(group[0]).advice,
+                advice=_shared_advice(group),
                 path=f"/modems?status={status}",
             )
             continue
@@ -78,11 +82,18 @@ def _of_modems(modems: Sequence[ModemRow], hosts: Sequence[HostRow], at: datetim
             since = f" For {duration(at - modem.changed_at)}." if at > modem.changed_at else ""
             yield Concern(
                 tone=tone,
-                title=f"Modem {modem.serial} is {words(status)}",
+                title=f"Modem {modem.serial}",
+                state=status,
                 what=f"{way.what}{since}",
-                advice=way.advice if tone != "busy" else "",
+                advice=ADVICE[way.stuck] if way.stuck is not None else "",
                 path=f"/modems/{modem.serial}",
             )
+
+
+def _shared_advice(group: Sequence[ModemRow]) -> str:
+    stages = {look(modem).stuck for modem in group}
+    stage = stages.pop() if len(stages) == 1 else None
+    return ADVICE[stage] if stage is not None else ""
 
 
 def _tone(modem: ModemRow, at: datetime) -> str:
@@ -102,6 +113,7 @@ def _of_devices(devices: DeviceCounts, faults: int) -> Iterable[Concern]:
         yield Concern(
             tone="warn",
             title=f"{counted(held, 'device')} {'waits' if held == 1 else 'wait'} to be let in",
+            state="",
             what="Until somebody accepts them they get no configuration.",
             advice="Accept those that you know, refuse the others.",
             path="/devices?state=held",
@@ -110,6 +122,7 @@ def _of_devices(devices: DeviceCounts, faults: int) -> Iterable[Concern]:
         yield Concern(
             tone="warn",
             title=f"{counted(faults, 'fault')} of devices",
+            state="",
             what="What a device has refused waits until the cause is gone or the fault is deleted.",
             advice="",
             path="/faults",

@@ -99,7 +99,8 @@ def summary(metric: Metric, data: dict[str, Any], hours: int) -> str:
         values = [value for value in line["values"] if value is not None]
         if values:
             low, high = show(metric, min(values)), show(metric, max(values))
-            parts.append(f"{line['label']} up to {high}" if metric.is_rate else f"{line['label']} {low} to {high}")
+            label = line["label"]
+            parts.append(f"{label.lower()} at most {high}" if metric.is_rate else f"{label} from {low} to {high}")
     window = {168: "Last 7 days", 720: "Last 30 days"}.get(hours, f"Last {hours} hours")
     return f"{window}: {', '.join(parts)}." if parts else f"{window}: nothing was measured."
 

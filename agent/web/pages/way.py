@@ -58,7 +58,7 @@ class Way:
     """What to do about it; empty when there is nothing to do."""
 
 
-_ADVICE = {
+ADVICE = {
     Stage.USB: "Is it plugged in, and has its hub power? On its host, `lastmile doctor` looks at both.",
     Stage.CONTROL: "lastmile resets the modem by itself. If that does not help, unplug it for ten seconds.",
     Stage.SIM: "Look at the card: is it in, active, and is modem.pin its PIN? PINs are never tried twice.",
@@ -67,6 +67,7 @@ _ADVICE = {
     Stage.ROUTE: "Reconnect the modem. If nothing passes then either, the carrier lets no traffic through.",
     Stage.PROXY: "On its host, `lastmile doctor` and the proxy's unit tell why it does not run.",
 }
+"""What to do when the way ends there for good."""
 _WAITS = {
     Stage.USB: "Its ports are still appearing.",
     Stage.CONTROL: "It is being set up.",
@@ -113,7 +114,7 @@ def look(modem: ModemRow) -> Way:
         steps=steps,
         stuck=stuck,
         what=what[:1].upper() + what[1:] + ("" if what.endswith(".") else "."),
-        advice="No need to do anything yet." if busy else _ADVICE[stuck],
+        advice="No need to do anything yet." if busy else ADVICE[stuck],
     )
 
 
@@ -155,17 +156,17 @@ def _tone(place: int, here: int, tone: str, *, disabled: bool) -> str:
 
 
 def _network(modem: ModemRow) -> str:
-    parts = (modem.operator or "", technology(modem.access_technology) if modem.access_technology else "")
-    return " ".join(part for part in parts if part)
+    kind = technology(modem.access_technology) if modem.access_technology else ""
+    name = " ".join(part for part in (modem.operator, kind) if part)
+    level = measured(modem.rsrp_dbm, "dBm") if modem.rsrp_dbm is not None else ""
+    return ", ".join(part for part in (name, level) if part)
 
 
 _VALUES: dict[Stage, Callable[[ModemRow], str]] = {
     Stage.USB: lambda modem: modem.slot or "",
     Stage.CONTROL: lambda modem: modem.model or "",
     Stage.SIM: lambda modem: f"…{modem.iccid[-6:]}" if modem.iccid else "",
-    Stage.NETWORK: lambda modem: (
-        _network(modem) + (f", {measured(modem.rsrp_dbm, 'dBm')}" if modem.rsrp_dbm is not None else "")
-    ),
+    Stage.NETWORK: _network,
     Stage.BEARER: lambda modem: modem.wan_address or modem.wan_address_ipv6 or "",
     Stage.ROUTE: lambda modem: f"table {modem.fib_table}",
     Stage.PROXY: lambda modem: f"TCP port {modem.proxy_port}",

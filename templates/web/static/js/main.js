@@ -15,3 +15,4 @@ document.body.addEventListener("htmx:afterSettle", (event) => renderTimes(event.
 
 if (document.querySelector("[data-chart]")) import("./chart.js").then((chart) => chart.startCharts());
 if (document.querySelector("[data-console]")) import("./console.js").then((console) => console.startConsole());
+if (document.querySelector("[data-ask-plan], ol.log")) import("./modem.js").then((modem) => modem.startModem());
