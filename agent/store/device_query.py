@@ -64,6 +64,11 @@ class DeviceFilter:
     """Of these, one at least; None: all devices."""
 
     @property
+    def looks_at_all(self) -> bool:
+        """Whether an index alone does not tell which devices match."""
+        return bool(self.conditions or self.text is not None or self.online is not None)
+
+    @property
     def conditions(self) -> tuple[ValueCondition, ...]:
         """All that is said of stored values."""
         equal = tuple(
@@ -88,11 +93,12 @@ class DeviceOrder:
 def compose_pages(
     pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source], order: DeviceOrder
 ) -> tuple[Statement, ...]:
-    """The statements whose rows, one after the other, are the page: (device id, what it is sorted by, as text), and
-    one more than the page has. `sources` tells where the values of the paths are that are named."""
+    """The statements whose rows, one after the other, are the page: (device id, what it is sorted by, as text, how many
+    devices match), and one more than the page has. The number is null where counting apart costs next to nothing.
+    `sources` tells where the values of the paths are that are named."""
     if order.by_value is not None:
         return _by_value(pieces, wanted, sources, order, order.by_value)
-    conditions, parameters = _conditions(pieces, wanted, sources)
+    matching, conditions, parameters = _matching(pieces, wanted, sources)
     key = pieces[f"sort_{order.sort.value}"]
     if order.after is not None:
         given = b"%(after_key)s::timestamptz" if order.sort.is_time else b"%(after_key)s::text"
@@ -101,7 +107,7 @@ def compose_pages(
         parameters |= {"after_key": clean_text(order.after[0]), "after_device": clean_text(order.after[1])}
     direction = b" DESC" if order.descending else b""
     ordering = b"%s%s, devices.device_id%s" % (key, direction, direction)
-    return (_page(b"(%s)::text" % key, pieces["from_devices"], conditions, ordering, parameters, order),)
+    return (_page(matching, b"(%s)::text" % key, pieces["from_devices"], conditions, ordering, parameters, order),)
 
 
 def compose_count(pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source]) -> Statement:
@@ -113,7 +119,7 @@ def compose_count(pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Ma
 def _by_value(
     pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source], order: DeviceOrder, path: str
 ) -> tuple[Statement, ...]:
-    conditions, parameters = _conditions(pieces, wanted, sources)
+    matching, conditions, parameters = _matching(pieces, wanted, sources)
     place = ValuePlace.parse(order.after[0]) if order.after is not None else None
     number, source = len(wanted.conditions), sources[path]
     pages: list[Statement] = []
@@ -121,20 +127,42 @@ def _by_value(
         key, origin, more, ordering, added = compose_sorted(
             pieces, source, place, descending=order.descending, number=number
         )
-        pages.append(_page(key, origin, [*conditions, *more], ordering, {**parameters, **added}, order))
+        pages.append(_page(matching, key, origin, [*conditions, *more], ordering, {**parameters, **added}, order))
         place = None
     more, added = compose_unsorted(pieces, source, place, number=number)
     key, ordering = pieces["key_unsorted"], b"devices.id"
-    pages.append(_page(key, pieces["from_devices"], [*conditions, *more], ordering, {**parameters, **added}, order))
+    origin, added = pieces["from_devices"], {**parameters, **added}
+    pages.append(_page(matching, key, origin, [*conditions, *more], ordering, added, order))
     return tuple(pages)
 
 
+def _matching(
+    pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source]
+) -> tuple[bytes, list[bytes], dict[str, Any]]:
+    """What stands before the statement of a page, and its conditions.
+
+    Where every device or value must be looked at, that is done once, for the page and for the number of all."""
+    conditions, parameters = _conditions(pieces, wanted, sources)
+    if not wanted.looks_at_all:
+        return b"", conditions, parameters
+    lines = (b"WITH matching AS MATERIALIZED (", b"SELECT devices.id", pieces["from_devices"], _where(conditions), b")")
+    return b"\n".join(lines), [b"devices.id IN (SELECT id FROM matching)"], parameters
+
+
 def _page(
-    key: bytes, origin: bytes, conditions: list[bytes], ordering: bytes, parameters: dict[str, Any], order: DeviceOrder
+    matching: bytes,
+    key: bytes,
+    origin: bytes,
+    conditions: list[bytes],
+    ordering: bytes,
+    parameters: dict[str, Any],
+    order: DeviceOrder,
 ) -> Statement:
+    total = b"(SELECT count(*) FROM matching)" if matching else b"NULL::bigint"
     statement = b"\n".join(
         (
-            b"SELECT devices.device_id, %s AS key" % key,
+            matching,
+            b"SELECT devices.device_id, %s AS key, %s AS total" % (key, total),
             origin,
             _where(conditions),
             b"ORDER BY %s" % ordering,

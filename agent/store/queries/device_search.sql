@@ -75,7 +75,7 @@ AND devices.id NOT IN (SELECT device_id FROM SOURCE AS stored
     WHERE stored.number = search_number(%(value_n)s) AND stored.value = %(value_n)s)
 
 -- name: value_contains
-devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE stored.value ILIKE %(value_n)s)
+devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE lower(stored.value) LIKE lower(%(value_n)s) COLLATE "C")
 
 -- name: value_begins
 devices.id IN (SELECT device_id FROM SOURCE AS stored WHERE starts_with(stored.value, %(value_n)s))
@@ -144,10 +144,8 @@ stored.number DESC, stored.value DESC, stored.device_id DESC
 devices.id > %(after_row)s::bigint
 
 -- name: where_text
-(devices.device_id ILIKE %(text)s OR devices.serial_number ILIKE %(text)s OR devices.product_class ILIKE %(text)s
-    OR devices.manufacturer ILIKE %(text)s OR devices.software_version ILIKE %(text)s
-    OR host(devices.ip_address) ILIKE %(text)s
-    OR devices.id IN (SELECT device_id FROM device_tags WHERE tag ILIKE %(text)s))
+(devices.search_text LIKE lower(%(text)s)
+    OR devices.id IN (SELECT device_id FROM device_tags WHERE lower(tag) LIKE lower(%(text)s)))
 
 -- name: suggest
 SELECT path FROM (
