@@ -82,6 +82,7 @@ def build_services(settings: Settings, in_force: tuple[EffectiveRow, ...] = ()) 
     """What the web process works with; nothing connects before it is used."""
     from agent.cli.access_store import access_services
     from agent.cli.device_store import device_services
+    from agent.cli.monitoring_store import monitoring_services
     from agent.store.audit import AuditLog
     from agent.store.database import Database
     from agent.store.fleet import Fleet
@@ -110,6 +111,7 @@ def build_services(settings: Settings, in_force: tuple[EffectiveRow, ...] = ()) 
         database=database,
         fleet=fleet,
         acs=device_services(database, settings.acs),
+        monitoring=monitoring_services(database, settings),
         tokens=Tokens(database),
         access=access_services(database, settings.web),
         audit=AuditLog(database),

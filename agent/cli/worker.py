@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper", "searcher")
+LOOPS = ("caller", "keeper", "searcher", "historian")
 
 
 @click.command("worker")
@@ -29,6 +29,7 @@ def command(config: Path | None) -> None:
     systemd runs this as lastmile-worker.service."""
     from agent.cli.access_store import access_services
     from agent.cli.logs import start_logging
+    from agent.cli.monitoring_store import history_of
     from agent.cli.supervision import Supervision
     from agent.core.heartbeat import Heartbeats
     from agent.host.netlink import NetlinkChannel
@@ -40,6 +41,7 @@ def command(config: Path | None) -> None:
     from agent.store.listen import Listener
     from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
+    from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
     from agent.worker.searcher import Searcher
@@ -78,6 +80,7 @@ def command(config: Path | None) -> None:
             for wake in wakes.values():
                 wake()
 
+        historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
         listener = Listener(
             url,
             list(wakes),
@@ -96,9 +99,11 @@ def command(config: Path | None) -> None:
         caller.start()
         keeper.start()
         searcher.start()
+        historian.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
+        historian.stop()
         searcher.stop()
         keeper.stop()
         caller.stop()

@@ -478,6 +478,16 @@ class LogSettings(Section):
     )
 
 
+class HistorySettings(Section):
+    """[history] How long measurements are kept once they are made coarser; log.modem_log_days is about the samples."""
+
+    fine_days: int = Field(default=90, ge=7, le=3650, description="Days that steps of 5 minutes are kept, in months.")
+    hour_days: int = Field(
+        default=1095, ge=30, le=36_500, description="Days that steps of an hour are kept, in months."
+    )
+    day_days: int = Field(default=3650, ge=365, le=36_500, description="Days that steps of a day are kept, in years.")
+
+
 class Settings(Section):
     """All settings of lastmile."""
 
@@ -490,3 +500,4 @@ class Settings(Section):
     web: WebSettings = WebSettings()
     acs: AcsSettings = AcsSettings()
     log: LogSettings = LogSettings()
+    history: HistorySettings = HistorySettings()
