@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
+from agent.core.errors import DeadlineExceeded
 from agent.core.settings.load import EffectiveRow
 from agent.modem.model import ModemState
-from agent.store.glances import SeriesRow, TrafficRow
-from agent.web.pages import formats, modem_list, proxy_access, series
+from agent.store.glances import TrafficRow
+from agent.store.history import ModemStep
+from agent.store.history_steps import Tier, Window
+from agent.web.pages import formats, modem_list, proxy_access, remembered, series
 from agent.web.pages.remembered import Remembered
 from agent.web.pages.telling import tell
 from tests.web.pages.rows import make_event, make_modem
@@ -93,36 +98,36 @@ def test_an_event_that_is_not_known_is_told_by_its_name() -> None:
     assert tell(make_event("something_new", device_id="a")).text == "something new"
 
 
-def row(at: int, **values: float) -> SeriesRow:
-    empty = dict.fromkeys(("rsrp_dbm", "rsrp_least_dbm", "rsrq_db", "sinr_db", "rx_bytes", "tx_bytes"))
-    return SeriesRow(at=at, **{**empty, **values})
+def step(at: int, **values: float) -> ModemStep:
+    names = ("rssi_dbm", "rsrp_dbm", "rsrp_least_dbm", "rsrq_db", "sinr_db", "rx_bytes", "tx_bytes")
+    given: dict[str, Any] = {**dict.fromkeys(names), **values}
+    return ModemStep(at=at, samples=1, online=1, **given)
+
+
+def window(begin: int, end: int) -> Window:
+    """Steps of two minutes."""
+    begun, stop = (datetime.fromtimestamp(seconds, UTC) for seconds in (begin, end))
+    return Window(begun=begun, stop=stop, step_seconds=120, tier=Tier.SAMPLES)
 
 
 def test_a_chart_has_every_step_and_holes_where_nothing_was_measured() -> None:
-    data = series.columns(series.SIGNAL, [row(240, rsrp_dbm=-90.04)], 120, 120, 480)
+    data = series.columns(series.SIGNAL, [step(240, rsrp_dbm=-90.04)], window(120, 481))
     assert data["times"] == [120, 240, 360, 480]
     assert data["lines"][0]["values"] == [None, -90.0, None, None]
 
 
 def test_traffic_is_a_rate_and_leaves_out_the_step_under_way() -> None:
-    data = series.columns(series.TRAFFIC, [row(0, rx_bytes=1500.0), row(120, rx_bytes=9.0)], 120, 0, 130)
+    data = series.columns(series.TRAFFIC, [step(0, rx_bytes=1500), step(120, rx_bytes=9)], window(0, 130))
     assert data["times"] == [0]
     assert data["lines"][0]["values"] == [100]
 
 
 def test_a_chart_says_in_words_what_it_shows() -> None:
-    data = series.columns(series.SIGNAL, [row(0, rsrp_dbm=-95.0), row(120, rsrp_dbm=-88.0)], 120, 0, 130)
-    assert (
-        series.summary(series.SIGNAL, data, 24).replace(NARROW, " ") == "Last 24 hours: RSRP from −95 dBm to −88 dBm."
-    )
-    assert series.summary(series.SIGNAL, series.columns(series.SIGNAL, [], 120, 0, 130), 168) == (
-        "Last 7 days: nothing was measured."
-    )
-
-
-@pytest.mark.parametrize("hours", series.HOURS)
-def test_no_chart_has_more_points_than_a_screen(hours: int) -> None:
-    assert hours * 3600 / series.step_seconds(hours) <= 600
+    data = series.columns(series.SIGNAL, [step(0, rsrp_dbm=-95.0), step(120, rsrp_dbm=-88.0)], window(0, 130))
+    told = series.summary(series.SIGNAL, data, 24).replace(NARROW, " ")
+    assert told == "Last 24 hours: RSRP from −95 dBm to −88 dBm."
+    nothing = series.columns(series.SIGNAL, [], window(0, 130))
+    assert series.summary(series.SIGNAL, nothing, 168) == "Last 7 days: nothing was measured."
 
 
 MODEMS = (
@@ -182,6 +187,26 @@ def test_what_is_remembered_is_asked_for_once_and_again_when_it_is_old() -> None
     assert (kept.get("a"), kept.get("a"), kept.get("b")) == (1, 1, 2)
     forgetful: Remembered[str, int] = Remembered(fetch, 0)
     assert forgetful.get("a") != forgetful.get("a")
+
+
+def test_nobody_waits_for_ever_for_what_somebody_else_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "WAIT_SECONDS", 0.05)
+    begun, done = threading.Event(), threading.Event()
+
+    def hang(key: str) -> str:
+        begun.set()
+        done.wait(10)
+        return key
+
+    slow: Remembered[str, str] = Remembered(hang, 60)
+    asking = threading.Thread(target=slow.get, args=("a",))
+    asking.start()
+    assert begun.wait(10)
+    with pytest.raises(DeadlineExceeded):
+        slow.get("b")
+    done.set()
+    asking.join(10)
+    assert slow.get("a") == "a"
 
 
 def test_now_is_the_utc_that_pages_are_written_with() -> None:
