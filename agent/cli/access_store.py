@@ -19,6 +19,7 @@ def access_services(database: Database, settings: WebSettings, passwords: Passwo
     from agent.store.setup_links import SetupLinks
     from agent.store.sign_in_attempts import SignInAttempts
     from agent.store.signing_keys import SigningKeys
+    from agent.store.tickets import UsedTickets
     from agent.web.services import Access
 
     operators = Operators(database)
@@ -31,4 +32,5 @@ def access_services(database: Database, settings: WebSettings, passwords: Passwo
         attempts=SignInAttempts(database),
         keys=SigningKeys(database),
         passwords=passwords or Passwords(),
+        tickets=UsedTickets(database),
     )

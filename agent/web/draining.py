@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -42,26 +43,34 @@ class Counted:
 
 def close_on_stop(app: Counted, *, last: Callable[[], None], first: Callable[[], None] = lambda: None) -> None:
     """Call `first` as soon as this process is told to stop, or the process that supervises it is gone, and `last` when
-    no request is being worked on any more.
+    no request is being worked on any more. For the main thread, and after an event loop has set its handlers.
 
     granian waits for running requests when it is told to stop; its signal handler leaves no room for anything else,
-    so the signal is seen by way of Python's wake-up descriptor.
+    so the signal is seen by way of Python's wake-up descriptor. It is handed on, after `first`, to who had that before
+    (an event loop).
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    handed_on_to = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     supervisor = os.pidfd_open(os.getppid())
 
     def wait() -> None:
+        watched = [read_end, supervisor]
         told = False
         while not told:
-            ready, _, _ = select.select([read_end, supervisor], [], [])
+            ready, _, _ = select.select(watched, [], [])
             if supervisor in ready:
                 logger.warning("the supervising process is gone: stopping")
+                watched = [read_end]
                 os.kill(os.getpid(), signal.SIGTERM)
-                told = True
-            elif not {signal.SIGTERM, signal.SIGINT}.isdisjoint(os.read(read_end, 64)):
-                told = True
-        first()
+            if read_end in ready:
+                numbers = os.read(read_end, 64)
+                told = not {signal.SIGTERM, signal.SIGINT}.isdisjoint(numbers)
+                if told:
+                    first()
+                if handed_on_to != -1:
+                    # A full one is awake already.
+                    with contextlib.suppress(BlockingIOError):
+                        os.write(handed_on_to, numbers)
         app.wait_idle(GRACE_SECONDS)
         last()
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from agent.core.clock import BackOff, Deadline, now
+from agent.core.clock import BackOff, Deadline, Instant, now
 from agent.core.errors import AgentError, ProtocolError, TransientError
 from agent.store.documents import read_object
 from agent.store.listen import DEVICE_CHANGE, MODEM_CHANGE, SESSION_PROGRESS
@@ -79,6 +79,28 @@ class Subscription:
         self._condition = threading.Condition()
         self._behind = True
         self._ended = False
+        self._stir: Callable[[], None] | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the next `receive` asks the database for more."""
+        return self._behind
+
+    @property
+    def asks(self) -> bool:
+        """Whether to take what there is may ask the database."""
+        return self._behind or (self._scoped is not None and bool(self._progress))
+
+    @property
+    def progress_due(self) -> Instant | None:
+        """When progress that was heard of may be taken; None while there is none."""
+        return self._progress_due if self._progress else None
+
+    def watch(self, stir: Callable[[], None]) -> None:
+        """Call `stir` from now on, from any thread, when there may be something to receive; it must not block."""
+        with self._condition:
+            self._stir = stir
+            self._notify()
 
     def receive(self, deadline: Deadline) -> tuple[EventRow, ...]:
         """Events after the last ones, in order; empty when `deadline` passed first, or there is progress to take.
@@ -115,7 +137,7 @@ class Subscription:
                 self._fall_behind()
             else:
                 self._queue.extend(rows)
-            self._condition.notify_all()
+            self._notify()
 
     def offer_progress(self, device: str, progress: dict[str, Any]) -> None:
         """Keep what was heard of a device last."""
@@ -124,22 +146,27 @@ class Subscription:
         with self._condition:
             if device in self._progress or len(self._progress) < self._queue_most:
                 self._progress[device] = progress
-                self._condition.notify_all()
+                self._notify()
 
     def refetch(self) -> None:
         """Have the reader look in the table."""
         with self._condition:
             self._fall_behind()
-            self._condition.notify_all()
+            self._notify()
 
     def end(self) -> None:
         """Make `receive` raise StreamEnded, now and from now on."""
         with self._condition:
             self._ended = True
-            self._condition.notify_all()
+            self._notify()
 
     def _wants(self, row: EventRow) -> bool:
         return (self._serial is None or row.serial == self._serial) and self._device in (None, row.device_id)
+
+    def _notify(self) -> None:
+        self._condition.notify_all()
+        if self._stir is not None:
+            self._stir()
 
     def _fall_behind(self) -> None:
         self._queue.clear()
@@ -267,14 +294,18 @@ class EventHub:
         with self._lock:
             self._subscriptions.discard(subscription)
 
-    def close(self) -> None:
-        """End every stream and deliver no more; may be called twice."""
+    def end(self) -> None:
+        """End every stream and open no more, at once; may be called twice."""
         with self._lock:
             self._closed.set()
             subscriptions = tuple(self._subscriptions)
         self._wake.set()
         for subscription in subscriptions:
             subscription.end()
+
+    def close(self) -> None:
+        """End every stream, and wait until nothing is delivered any more; may be called twice."""
+        self.end()
         if self._thread.is_alive():
             self._thread.join(10)
 

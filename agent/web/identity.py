@@ -14,8 +14,10 @@ from agent.acs.access.forwarded import peer_of
 from agent.core.settings.schema import WebSettings
 from agent.store.rows import Principal
 from agent.store.tokens import PREFIX
+from agent.web.handover import asks_for_websocket
 from agent.web.services import Services
 from agent.web.short_tokens import verify_short_token
+from agent.web.tickets import is_still_good, use_ticket
 
 TOKEN_LENGTH_MOST = 2000
 COOKIE = "lastmile_session"
@@ -47,11 +49,22 @@ def identify(services: Services) -> Identity | None:
         if principal is None:
             return None
         return Identity(principal=principal, still_valid=lambda: verify_bearer(services, text) is not None)
+    if asks_for_websocket() and "ticket" in request.args:
+        # Not for other requests: an address stands in logs and histories.
+        return redeem_ticket(services, request.args["ticket"])
     token = request.cookies.get(cookie_name(services.settings), "")
     if not token or not _is_own_origin():
         return None
     # What an open page fetches by itself is no use of the session: else nobody would ever be idle.
     return identify_session(services, token, counts=FRAGMENT_HEADER not in request.headers)
+
+
+def redeem_ticket(services: Services, text: str) -> Identity | None:
+    """Whose ticket for live events this is; None when it is nobody's, has ended or was used."""
+    ticket = use_ticket(services, text)
+    if ticket is None:
+        return None
+    return Identity(principal=ticket.principal, still_valid=lambda: is_still_good(services, ticket))
 
 
 def identify_session(services: Services, token: str, *, counts: bool = True) -> Identity | None:

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from agent.version import __version__
 from agent.web.endpoint import Endpoint
 from agent.web.identity import COOKIE
-from agent.web.schemas import Error, Event
+from agent.web.schemas import Error, Event, EventQuery
 from agent.web.schemas_devices import TAG_PATTERN
 
 _REF = "#/components/schemas/{model}"
@@ -140,7 +140,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _success(endpoint: Endpoint, status: HTTPStatus, schema: dict[str, Any]) -> dict[str, Any]:
-    if status is HTTPStatus.NO_CONTENT:
+    if status in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS):
         return {"description": endpoint.summary}
     return {"description": endpoint.summary, "content": {endpoint.media_type: {"schema": schema}}}
 
@@ -165,7 +165,7 @@ def _query_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
 
 
 def _header_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
-    if endpoint.media_type == "text/event-stream":
+    if issubclass(endpoint.query, EventQuery):
         yield {
             "name": "Last-Event-ID",
             "in": "header",

@@ -19,6 +19,7 @@ from agent.web.schemas import (
     CommandBody,
     CommandResult,
     EventQuery,
+    EventTicket,
     Health,
     LogPage,
     LogQuery,
@@ -26,6 +27,7 @@ from agent.web.schemas import (
     ModemPage,
     ModemQuery,
     RestartBody,
+    WebSocketQuery,
 )
 
 _COMMAND_ERRORS = (
@@ -102,6 +104,38 @@ _READING = (
         ),
         query=EventQuery,
         media_type="text/event-stream",
+    ),
+    Endpoint(
+        name="followEvents",
+        method="GET",
+        path="/events/ws",
+        view=views_events.follow_events,
+        role=Role.VIEWER,
+        summary="Follow events live, by WebSocket",
+        description=(
+            "The same events as JSON messages: `event`, `data`, and `id` where one can resume from it; `heartbeat` "
+            "when there was nothing else for a while. The server wants no messages. A request that asks for no "
+            "WebSocket is answered 426."
+        ),
+        query=WebSocketQuery,
+        successes=(HTTPStatus.SWITCHING_PROTOCOLS,),
+        errors=(HTTPStatus.UPGRADE_REQUIRED,),
+    ),
+    Endpoint(
+        name="issueEventTicket",
+        method="POST",
+        path="/events/ticket",
+        view=views_events.issue_ticket,
+        role=Role.VIEWER,
+        summary="Get a ticket for a WebSocket",
+        description=(
+            "For scripts that have a bearer token and can send no header with a WebSocket: good once, for half a "
+            "minute. The WebSocket ends when the token does."
+        ),
+        body=NoBody,
+        answer=EventTicket,
+        successes=(HTTPStatus.CREATED,),
+        errors=(HTTPStatus.CONFLICT,),
     ),
 )
 

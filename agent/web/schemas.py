@@ -179,6 +179,21 @@ class EventQuery(Query):
     device: str | None = Field(None, description="Only events of this device.", max_length=1000)
 
 
+class WebSocketQuery(EventQuery):
+    """Which events, and by what right where the client can send no header."""
+
+    ticket: str | None = Field(
+        None, description="From POST /events/ticket, where no Authorization header can be sent.", max_length=1000
+    )
+
+
+class EventTicket(View):
+    """What opens one WebSocket."""
+
+    ticket: str = Field(description="Goes behind /events/ws?ticket=. Good once.")
+    expires_in: int = Field(description="Seconds.")
+
+
 class RestartBody(Body):
     """Nothing but how long to wait; the body may be left out."""
 

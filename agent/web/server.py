@@ -1,5 +1,5 @@
-"""Serves the application under granian: one worker process, many threads, and a stop that ends live streams
-first."""
+"""Serves the application under granian: one worker process, a pool of threads for requests, an event loop for live
+streams, and a stop that ends those first."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import logging
 import mmap
 import socket
 from collections.abc import Callable
-from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 from granian.errors import ConfigurationError
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -19,6 +18,7 @@ from agent.core.settings.schema import WebSettings
 from agent.web.activation import address_of, render_address
 from agent.web.app import create_app
 from agent.web.draining import Counted, close_on_stop
+from agent.web.gateway import Gateway
 from agent.web.granian_server import LOGGING, Server
 from agent.web.services import Services
 from agent.web.tls import certificate_of, server_options, watch_certificate
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
 """After this the worker is killed."""
+STREAM_SECONDS = 2.0
+"""How long the clients of live streams may take to be told that the server stops."""
 HEADER_MILLISECONDS = 10_000
 CONNECTIONS_MOST = 1024
 
@@ -52,29 +54,41 @@ def serve(
     begun = mmap.mmap(-1, 1)  # shared with the worker
     address, port = (settings.listen, settings.tcp_port) if listener is None else address_of(listener)
 
-    def load() -> Any:
-        app = Answering(_load(build_services))
-        begun[0] = 1
-        if certificate is not None:
-            # Read anew: this may be a worker that serves another certificate than the first one.
-            watch_certificate(settings, certificate_of(settings) or certificate)
-        if on_ready is not None:
-            on_ready()
-        if watch is not None:
-            watch.start(address, port, tls=certificate is not None)
-        return app
+    def load() -> Gateway:
+        services = build_services()
+        services.start()
+        app = Counted(create_app(services))
+
+        def begin(gateway: Gateway) -> None:
+            def end_streams() -> None:
+                # A live stream only ends when the hub does; granian cuts WebSockets off.
+                services.events.end()
+                gateway.wait_for_streams(STREAM_SECONDS)
+
+            close_on_stop(app, first=end_streams, last=services.close)
+            begun[0] = 1
+            if certificate is not None:
+                # Read anew: this may be a worker that serves another certificate than the first one.
+                watch_certificate(settings, certificate_of(settings) or certificate)
+            if on_ready is not None:
+                on_ready()
+            if watch is not None:
+                watch.start(address, port, tls=certificate is not None)
+
+        return Gateway(Answering(app), threads=settings.threads, begin=begin)
 
     try:
         server = Server(
             "lastmile",
             address=address,
             port=port,
-            interface=Interfaces.WSGI,
+            interface=Interfaces.ASGI,
+            # Its way to hand a signal on is what close_on_stop builds on.
+            loop=Loops.asyncio,
             workers=1,
-            blocking_threads=settings.threads,
             backlog=CONNECTIONS_MOST,
             backpressure=CONNECTIONS_MOST,
-            websockets=False,
+            websockets=True,
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=64 * 1024),
             log_level=LogLevels.error,
             log_dictconfig=LOGGING,
@@ -91,12 +105,3 @@ def serve(
         raise ConfigError("the web worker does not start; its log says why") from error
     finally:
         begun.close()
-
-
-def _load(build_services: Callable[[], Services]) -> Any:
-    services = build_services()
-    services.start()
-    app = Counted(create_app(services))
-    # A live stream only ends when the hub does.
-    close_on_stop(app, first=services.events.close, last=services.close)
-    return app

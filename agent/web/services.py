@@ -34,6 +34,7 @@ from agent.store.setup_links import SetupLinks
 from agent.store.sign_in_attempts import SignInAttempts
 from agent.store.signing_keys import SigningKeys
 from agent.store.tasks import Tasks
+from agent.store.tickets import UsedTickets
 from agent.store.tokens import Tokens
 from agent.store.waiting import Waiters
 from agent.web.events import EventHub
@@ -76,6 +77,7 @@ class Access:
     attempts: SignInAttempts
     keys: SigningKeys
     passwords: Passwords
+    tickets: UsedTickets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +114,7 @@ class Services:
     """Threads that may wait for an answer or a file at once; the rest serves everything else."""
 
     def __post_init__(self) -> None:
-        spare = max(1, self.settings.threads // 8)
-        slots = max(1, self.settings.threads - self.settings.event_streams - spare)
+        slots = max(1, self.settings.threads // 2)
         object.__setattr__(self, "command_slots", threading.BoundedSemaphore(slots))
 
     def of_request(self, scope: Scope, trail: AuditTrail) -> Services:

@@ -5,6 +5,7 @@ They say who it is, not what they may: that is looked up, so that a role that wa
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,9 +42,12 @@ def make_short_token(services: Services, principal: Principal, version: int) -> 
 
 def verify_short_token(services: Services, text: str) -> Principal | None:
     """Whose token this is; None when it is nobody's, has ended, or its owner has changed since."""
-    claims = _read(services, text)
-    if claims is None:
-        return None
+    claims = read_claims(services, text, AUDIENCE)
+    return None if claims is None else whose(services, claims)
+
+
+def whose(services: Services, claims: Mapping[str, Any]) -> Principal | None:
+    """Whom these claims are of; None when they have changed since."""
     name, version = str(claims["sub"]), claims["ver"]
     if claims["kind"] == PrincipalKind.TOKEN:
         return services.tokens.fetch_principal(name)
@@ -52,7 +56,8 @@ def verify_short_token(services: Services, text: str) -> Principal | None:
     return None
 
 
-def _read(services: Services, text: str) -> dict[str, Any] | None:
+def read_claims(services: Services, text: str, audience: str) -> dict[str, Any] | None:
+    """What a token of ours says, made for `audience`; None when it is none, or has ended."""
     try:
         key_id = str(jwt.get_unverified_header(text).get("kid", ""))
         if not (key_id.isascii() and key_id.isdigit() and len(key_id) < 20):
@@ -61,7 +66,7 @@ def _read(services: Services, text: str) -> dict[str, Any] | None:
         if key is None:
             return None
         claims: dict[str, Any] = jwt.decode(
-            text, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options={"require": _CLAIMS}
+            text, key, algorithms=[ALGORITHM], audience=audience, issuer=ISSUER, options={"require": _CLAIMS}
         )
     except jwt.PyJWTError:
         return None

@@ -1,26 +1,23 @@
-"""Live events as a stream of server-sent events (WHATWG HTML §9.2), resumable by id."""
+"""Live events: a stream of server-sent events (WHATWG HTML §9.2) or of a WebSocket's messages, resumable by id."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 from flask import Response
 
-from agent.core.clock import Deadline, now
-from agent.core.errors import TransientError
-from agent.store.rows import EventRow
-from agent.web.endpoint import Call, NoBody
+from agent.core.clock import Deadline
+from agent.web import live
+from agent.web.endpoint import Answer, Call, NoBody, Query
 from agent.web.errors import ApiError
-from agent.web.events import EventHub, StreamEnded, StreamsExhausted, Subscription
-from agent.web.schemas import Event, EventQuery
+from agent.web.events import StreamEnded, StreamsExhausted
+from agent.web.handover import current_handover
+from agent.web.identity import bearer_token
+from agent.web.live import Feed, NotAllowedAnyMore, render_batch, render_ready
+from agent.web.schemas import EventQuery, EventTicket, WebSocketQuery
+from agent.web.tickets import make_ticket
 
-HEARTBEAT_SECONDS = 15.0
-RECHECK_SECONDS = 60.0
-"""How long a stream may outlive its token."""
-RECONNECT_MILLISECONDS = 3000
 FULL_RETRY_SECONDS = 10
 EVENT_ID_MOST = 2**63 - 1
 
@@ -29,6 +26,37 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
     """Events as they happen, after the last one that the client has seen."""
     if call.head:
         return Response(mimetype="text/event-stream")
+    feed = _open_feed(call)
+    handover = current_handover()
+    body: Iterable[bytes] = EventStream(feed)
+    if handover is not None and not handover.websocket:
+        handover.feed, body = feed, iter(())
+    response = Response(body, mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def follow_events(call: Call[WebSocketQuery, NoBody]) -> Response:
+    """The same as messages of a WebSocket, which the server makes of the connection when the feed is left to it."""
+    handover = current_handover()
+    if handover is None or not handover.websocket:
+        message = "this is for WebSockets; /api/events has the same as server-sent events"
+        raise ApiError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, headers={"Upgrade": "websocket"})
+    handover.feed = _open_feed(call)
+    return Response(iter(()))
+
+
+def issue_ticket(call: Call[Query, NoBody]) -> Answer:
+    """A ticket for one WebSocket, for whoever asks with a bearer token."""
+    made = make_ticket(call.services, bearer_token())
+    if made is None:
+        message = "a browser that has signed in needs no ticket: it sends its session's cookie"
+        raise ApiError(HTTPStatus.CONFLICT, "ticket_needless", message)
+    ticket, seconds = made
+    return Answer(content=EventTicket(ticket=ticket, expires_in=seconds), status=HTTPStatus.CREATED)
+
+
+def _open_feed(call: Call[EventQuery, NoBody]) -> Feed:
     hub = call.services.events
     try:
         scoped = None if call.caller.scope.is_everything else call.services.fleet
@@ -41,10 +69,7 @@ def stream_events(call: Call[EventQuery, NoBody]) -> Response:
         message = "the server is stopping"
         headers = {"Retry-After": str(FULL_RETRY_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "stopping", message, headers=headers) from error
-    stream = EventStream(hub, subscription, call.known.still_valid)
-    response = Response(stream, mimetype="text/event-stream")
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+    return Feed(hub, subscription, call.known.still_valid)
 
 
 def _start_after(call: Call[EventQuery, NoBody]) -> int | None:
@@ -57,14 +82,11 @@ def _start_after(call: Call[EventQuery, NoBody]) -> int | None:
 
 
 class EventStream:
-    """The body of one stream. A class, not a generator: a generator that was never begun would not be
-    closed."""
+    """The body of one stream, for a server that gives it a thread. A class, not a generator: a generator that was
+    never begun would not be closed."""
 
-    def __init__(self, hub: EventHub, subscription: Subscription, still_allowed: Callable[[], bool]) -> None:
-        self._hub = hub
-        self._subscription = subscription
-        self._still_allowed = still_allowed
-        self._checked_at = now()
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
         self._begun = False
 
     def __iter__(self) -> EventStream:
@@ -73,43 +95,14 @@ class EventStream:
     def __next__(self) -> bytes:
         if not self._begun:
             self._begun = True
-            return self._render_ready()
-        if not self._may_go_on():
-            raise StopIteration
+            return render_ready(self._feed)
         try:
-            rows = self._subscription.receive(Deadline.after(HEARTBEAT_SECONDS))
-        except StreamEnded:
+            if self._feed.check_due:
+                self._feed.check()
+            return render_batch(self._feed.take(Deadline.after(live.HEARTBEAT_SECONDS)))
+        except (StreamEnded, NotAllowedAnyMore):
             raise StopIteration from None
-        progress = (render_progress(each) for each in self._subscription.take_progress())
-        return b"".join((*progress, *(render_event(row) for row in rows))) or b": heartbeat\n\n"
 
     def close(self) -> None:
         """Give the place back."""
-        self._hub.unsubscribe(self._subscription)
-
-    def _render_ready(self) -> bytes:
-        # With its id a client that is cut off before the first event resumes without a gap.
-        position = self._subscription.position
-        text = f'retry: {RECONNECT_MILLISECONDS}\nid: {position}\nevent: ready\ndata: {{"after":{position}}}\n\n'
-        return text.encode()
-
-    def _may_go_on(self) -> bool:
-        if now() - self._checked_at < RECHECK_SECONDS:
-            return True
-        self._checked_at = now()
-        try:
-            return self._still_allowed()
-        except TransientError:
-            # Nobody can be asked; nothing is to be read either.
-            return True
-
-
-def render_event(row: EventRow) -> bytes:
-    """One event in the format of the stream; JSON holds no bare line end, so one `data` line is enough."""
-    data = json.dumps(Event.model_validate(row).model_dump(mode="json"), separators=(",", ":"))
-    return f"id: {row.id}\nevent: {row.kind}\ndata: {data}\n\n".encode()
-
-
-def render_progress(progress: dict[str, Any]) -> bytes:
-    """How far a discovery has come; without an id, since nobody can resume from it."""
-    return f"event: session_progress\ndata: {json.dumps(progress, separators=(',', ':'))}\n\n".encode()
+        self._feed.close()

@@ -157,7 +157,6 @@ class TestRefusal:
                 "[proxy]\ntcp_port_last = 3000\n",
                 ":2: proxy.tcp_port_last = 3000: tcp_port_last must not be below",
             ),
-            ("[web]\nthreads = 8\n", ":2: web.threads = 8: event_streams must be below threads"),
         ],
     )
     def test_types_are_strict(self, tmp_path: Path, text: str, place: str) -> None:

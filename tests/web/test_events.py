@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from agent.core.clock import Deadline, wall
 from agent.core.errors import TransientError
 from agent.store.rows import EventRow
-from agent.web import views_events
+from agent.web import live
 from agent.web.events import PAGE, EventHub, StreamEnded, StreamsExhausted, Subscription
 from agent.web.services import Services
 from tests.store.farm import eventually, rows, serial_of
@@ -229,8 +229,8 @@ class TestStream:
     def test_it_beats_and_ends_with_its_token(
         self, client: FlaskClient, viewer: Headers, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(views_events, "HEARTBEAT_SECONDS", 0.05)
-        monkeypatch.setattr(views_events, "RECHECK_SECONDS", 0.2)
+        monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+        monkeypatch.setattr(live, "RECHECK_SECONDS", 0.2)
         response = client.get("/api/events", headers=viewer, buffered=False)
         chunks = iter(response.response)
         assert b"event: ready" in next(chunks)

@@ -254,8 +254,13 @@ class WebSettings(Section):
     tcp_port: TcpPort = Field(
         default=8080, description="TCP port the web process listens on, unless lastmile-web.socket does it."
     )
-    threads: int = Field(default=32, ge=2, le=512, description="Requests served at once; live event streams count.")
-    event_streams: int = Field(default=16, ge=1, le=500, description="Most live event streams at once.")
+    threads: int = Field(default=32, ge=2, le=512, description="Requests served at once; the rest wait their turn.")
+    event_streams: int = Field(
+        default=200,
+        ge=1,
+        le=900,
+        description="Most live event streams at once, pages that are open among them; they take no thread.",
+    )
     command_timeout_seconds: PositiveSeconds = Field(
         default=30.0, description="Longest wait for the agent's answer to a command."
     )
@@ -334,12 +339,6 @@ class WebSettings(Section):
     def is_secure(self) -> bool:
         """Whether browsers come by TLS."""
         return self.tls != "off" or self.behind_tls
-
-    @model_validator(mode="after")
-    def _streams_leave_threads(self) -> WebSettings:
-        if self.event_streams >= self.threads:
-            raise ValueError("event_streams must be below threads: a live stream keeps a thread busy")
-        return self
 
 
 class AcsSettings(Section):
