@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import httpx
 import pytest
@@ -145,7 +146,7 @@ class TestAnswer:
         try:
             for each in waiting:
                 each.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            assert all(b"slow" in b"".join(iter(lambda one=each: one.recv(65536), b"")) for each in waiting)
+            assert all(b"slow" in b"".join(iter(partial(each.recv, 65536), b"")) for each in waiting)
         finally:
             for each in waiting:
                 each.close()
