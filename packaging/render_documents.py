@@ -25,6 +25,7 @@ FILES = {
     "/etc/lastmile/lastmile.d/*.toml": "Settings that replace those of the file, in the order of their names.",
     "/etc/lastmile/3proxy/": "The proxies' configurations, written by the agent.",
     "/var/lib/lastmile/": "What the agent must remember without the database.",
+    "/var/lib/lastmile-web/": "The certificate that `lastmile web` has made itself, and its key.",
     "/var/lib/lastmile-files/": "Firmware and configurations for CPEs, and what they have uploaded.",
     "/run/lastmile/": "Data sessions of this boot.",
     "/dev/modems/": "Links to the modems' ports.",

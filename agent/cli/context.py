@@ -18,19 +18,26 @@ import click
 from agent.core.settings.schema import Settings
 
 if TYPE_CHECKING:
+    from agent.core.settings.load import Loaded
     from agent.store.database import Database
+    from agent.store.rows import Principal
 
 logger = logging.getLogger(__name__)
 
 
 def load_settings(config: Path | None) -> Settings:
     """The effective settings. Raises ConfigError."""
+    return load_with_origins(config).settings
+
+
+def load_with_origins(config: Path | None) -> Loaded:
+    """The effective settings, and where each comes from. Raises ConfigError."""
     from agent.core.settings.load import load
 
     loaded = load(config, os.environ)
     for warning in loaded.warnings:
         click.echo(f"lastmile: {warning}", err=True)
-    return loaded.settings
+    return loaded
 
 
 logger = logging.getLogger(__name__)
@@ -72,6 +79,13 @@ def local_principal() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"cli:{user}"
+
+
+def local_admin() -> Principal:
+    """Who types, as the audit log knows them: whoever may run this command may do everything."""
+    from agent.store.rows import Principal, PrincipalKind, Role
+
+    return Principal(name=local_principal(), role=Role.ADMIN, kind=PrincipalKind.LOCAL)
 
 
 def as_json(value: Any) -> str:

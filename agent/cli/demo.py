@@ -96,6 +96,7 @@ def _run(modems: int, cpes: int, directory: Path, seconds: float | None, picture
     click.echo(f"Starting PostgreSQL, {modems} emulated modems and {cpes} emulated CPEs …", err=True)
     with Playground.create(NAME, directory, modems=modems) as playground:
         playground.start_agent()
+        playground.make_setup_link()
         playground.start_web()
         if cpes:
             playground.start_acs(cpes)
@@ -224,6 +225,8 @@ def _hints(playground: Playground, fleet: Fleet) -> str:
     row = next((row for row in fleet.fetch_modems() if row.status.value == "online" and row.proxy_running), None)
     address = row.proxy_address if row is not None else "ADDRESS:TCP-PORT"
     return (
+        f"\nThe pages: http://127.0.0.1:{playground.web_tcp_port}/\n"
+        f"  Make yourself an admin, once: {playground.setup_link}\n"
         f"\nTry from another terminal:\n"
         f"  curl -x http://{address} http://whoami.test/\n"
         f"  curl -x socks5h://{address} http://whoami.test/\n"

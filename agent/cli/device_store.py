@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.cli.context import load_settings, local_principal, open_database
+from agent.cli.accounting import accounting
+from agent.cli.context import load_settings, local_admin, open_database
 from agent.cli.exits import NotFoundError
 
 if TYPE_CHECKING:
     from agent.core.settings.schema import AcsSettings
+    from agent.store.audit import AuditTrail
     from agent.store.database import Database
     from agent.store.device_rows import DeviceRow
     from agent.web.services import DeviceServices
@@ -63,13 +65,11 @@ class Opened:
 
     database: Database
     acs: DeviceServices
+    trail: AuditTrail
 
     def audit(self, action: str, target: str, details: dict[str, Any] | None = None) -> None:
         """Account for a change, before it is made."""
-        from agent.store.audit import AuditLog
-        from agent.store.rows import Principal, Role
-
-        AuditLog(self.database).write(Principal(name=local_principal(), role=Role.ADMIN), action, target, details)
+        self.trail.write(local_admin(), action, target, details)
 
     def find(self, name: str) -> DeviceRow:
         """The device of an id, or of a serial number that only one has. Raises NotFoundError."""
@@ -93,6 +93,7 @@ def open_devices(config: Path | None) -> Iterator[Opened]:
     with open_database(settings, "device") as database:
         acs = device_services(database, settings.acs)
         try:
-            yield Opened(database=database, acs=acs)
+            with accounting(database) as trail:
+                yield Opened(database=database, acs=acs, trail=trail)
         finally:
             acs.waiters.close()

@@ -28,11 +28,12 @@ COMMANDS = {
     "host": ("agent.cli.host", "Take lastmile's network set-up off this machine."),
     "migrate": ("agent.cli.migrate", "Bring the database's schema up to date."),
     "modem": ("agent.cli.modem", "Show and command one modem."),
+    "operator": ("agent.cli.operator", "Add, list and change people who sign in."),
     "plan": ("agent.cli.plan", "Say what a pass would do; do nothing."),
     "status": ("agent.cli.status", "Show the modems."),
     "token": ("agent.cli.token", "Create, list and revoke API tokens."),
     "version": ("agent.cli.version", "Print the version."),
-    "web": ("agent.cli.web", "Serve the REST API (run by systemd)."),
+    "web": ("agent.cli.web", "Serve the pages and the REST API (run by systemd)."),
     "worker": ("agent.cli.worker", "Background jobs of the ACS (run by systemd)."),
 }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from agent.cli.accounting import accounted
 from agent.cli.asking import ask
-from agent.cli.context import as_json, load_settings, local_principal, open_database
+from agent.cli.context import as_json, load_settings, open_database
 from agent.cli.exits import NotFoundError
 from agent.cli.modem_view import modem_mapping
 
@@ -46,13 +47,6 @@ def _fleet(config: Path | None) -> Iterator[tuple[Fleet, Database]]:
             fleet.close()
 
 
-def _audit(database: Database, action: str, serial: str, details: dict[str, Any]) -> None:
-    from agent.store.audit import AuditLog
-    from agent.store.rows import Principal, Role
-
-    AuditLog(database).write(Principal(name=local_principal(), role=Role.ADMIN), action, serial, details)
-
-
 def _fetch(fleet: Fleet, serial: str) -> ModemRow:
     row = fleet.fetch_modem(serial)
     if row is None:
@@ -83,8 +77,8 @@ def show(config: Path | None, serial: str, as_json_: bool) -> None:
 @click.pass_obj
 def at(config: Path | None, serial: str, line: str, timeout_seconds: float) -> None:
     """Send an AT command and print the answer: lastmile modem at 867584012345678 AT+CSQ"""
-    with _fleet(config) as (fleet, database):
-        _audit(database, "modem.at", serial, {"command": _redacted(line)})
+    what = {"command": _redacted(line)}
+    with _fleet(config) as (fleet, database), accounted(database, "modem.at", serial, what):
         result = ask(fleet, serial, "at", {"command": line}, timeout_seconds)
     for text in (*result.get("lines", ()), result.get("final", "")):
         click.echo(text)
@@ -102,8 +96,7 @@ def _simple(name: str, kind: str, done: str, text: str) -> None:
     @timeout_option
     @click.pass_obj
     def run(config: Path | None, serial: str, timeout_seconds: float) -> None:
-        with _fleet(config) as (fleet, database):
-            _audit(database, f"modem.{name}", serial, {})
+        with _fleet(config) as (fleet, database), accounted(database, f"modem.{name}", serial):
             ask(fleet, serial, kind, {}, timeout_seconds)
         click.echo(done)
 
@@ -127,10 +120,9 @@ def _switch(name: str, *, enabled: bool, done: str, text: str) -> None:
     @click.argument("serial")
     @click.pass_obj
     def run(config: Path | None, serial: str) -> None:
-        with _fleet(config) as (fleet, database):
+        with _fleet(config) as (fleet, database), accounted(database, f"modem.{name}", serial):
             if fleet.set_enabled(serial, enabled) is None:
                 raise NotFoundError(f"there is no modem {serial!r}; `lastmile status` lists them")
-            _audit(database, f"modem.{name}", serial, {})
         click.echo(done)
 
 

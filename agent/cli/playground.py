@@ -49,6 +49,8 @@ class Playground:
     worker: subprocess.Popen[bytes] | None = None
     cpes: subprocess.Popen[bytes] | None = None
     web_tcp_port: int = 0
+    setup_link: str = ""
+    """Makes the first admin; empty until `make_setup_link`."""
     acs_tcp_port: int = 0
     owns_postgres: bool = True
 
@@ -130,7 +132,7 @@ class Playground:
                 "config_dir": str(self.proxy_config_dir),
             },
             "health": {"probe_target": PROBE_TARGET, "probe_name": PROBE_NAME, "interval_seconds": 10.0},
-            "web": {"tcp_port": self.web_tcp_port},
+            "web": {"tcp_port": self.web_tcp_port, "state_dir": str(self.directory / "web")},
             "acs": {
                 "listen": f"127.0.0.1:{self.acs_tcp_port}",
                 "workers": 2,
@@ -163,6 +165,18 @@ class Playground:
         command = [*program, "--config", str(self.config)] if program else lastmile(self.config)
         self.agent = self._spawn("agent.log", self.farm.command([*command, "agent"]), environment)
         return self.agent
+
+    def make_setup_link(self) -> None:
+        """Make the link by which somebody can sign in; before `start_web`, which then makes none."""
+        from agent.cli.access_store import access_services
+        from agent.cli.setup_address import setup_address
+        from agent.core.settings.schema import WebSettings
+        from agent.store.database import Database
+
+        settings = WebSettings(tcp_port=self.web_tcp_port)
+        with Database(self.url, pool_size=1, name="lastmile demo") as database:
+            access = access_services(database, settings)
+            self.setup_link = setup_address(settings, access.links.create(None, "lastmile demo"))
 
     def start_web(self) -> subprocess.Popen[bytes]:
         """Start the web process on this host's loopback."""

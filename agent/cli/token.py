@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from agent.cli.accounting import accounted
 from agent.cli.context import as_json, load_settings, local_principal, open_database
 from agent.cli.exits import NotFoundError
+from agent.cli.scope import describe_scope, make_scope, scope_options
 from agent.core.clock import wall
 
 if TYPE_CHECKING:
@@ -31,19 +33,23 @@ def command() -> None:
     help="What its holder may do.",
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Valid for so many days; default: until revoked.")
+@scope_options
 @click.pass_obj
-def create(config: Path | None, name: str, role: str, days: int | None) -> None:
+def create(
+    config: Path | None, name: str, role: str, days: int | None, hosts: tuple[str, ...], tags: tuple[str, ...]
+) -> None:
     """Create a token and print it: this is the only time that it is shown."""
-    from agent.store.audit import AuditLog
-    from agent.store.rows import Principal, Role
+    from agent.store.rows import Role
     from agent.store.tokens import Tokens
 
-    with open_database(load_settings(config), "token") as database:
-        expires_at = wall() + timedelta(days=days) if days is not None else None
-        text = Tokens(database).create(name, Role(role), expires_at)
-        AuditLog(database).write(
-            Principal(name=local_principal(), role=Role.ADMIN), "token.create", name, {"role": role}
-        )
+    scope = make_scope(hosts, tags)
+    what = {"role": role, "days": days, "hosts": scope.hosts, "tags": scope.tags}
+    expires_at = wall() + timedelta(days=days) if days is not None else None
+    with (
+        open_database(load_settings(config), "token") as database,
+        accounted(database, "token.create", name, what),
+    ):
+        text = Tokens(database).create(name, Role(role), expires_at, scope=scope, created_by=local_principal())
     click.echo(text)
 
 
@@ -64,7 +70,7 @@ def list_(config: Path | None, as_json_: bool) -> None:
     for row in rows:
         state = _state(row)
         used = f"last used {row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else "never used"
-        click.echo(f"{row.name:<24} {row.role.value:<9} {state:<18} {used}")
+        click.echo(f"{row.name:<24} {row.role.value:<9} {state:<18} {used:<28} {describe_scope(row.scope)}")
 
 
 def _state(row: TokenRow) -> str:
@@ -80,12 +86,9 @@ def _state(row: TokenRow) -> str:
 @click.pass_obj
 def revoke(config: Path | None, name: str) -> None:
     """Make a token useless, at once and for ever."""
-    from agent.store.audit import AuditLog
-    from agent.store.rows import Principal, Role
     from agent.store.tokens import Tokens
 
-    with open_database(load_settings(config), "token") as database:
+    with open_database(load_settings(config), "token") as database, accounted(database, "token.revoke", name):
         if not Tokens(database).revoke(name):
             raise NotFoundError(f"there is no valid token called {name!r}")
-        AuditLog(database).write(Principal(name=local_principal(), role=Role.ADMIN), "token.revoke", name, {})
     click.echo(f"Token {name} is revoked.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper", "searcher")
+LOOPS = ("caller", "keeper", "searcher", "historian")
 
 
 @click.command("worker")
@@ -27,16 +27,21 @@ LOOPS = ("caller", "keeper", "searcher")
 def command(config: Path | None) -> None:
     """Wake CPEs by connection requests, end silent sessions, expire tasks and drop old history, until told to stop.
     systemd runs this as lastmile-worker.service."""
+    from agent.cli.access_store import access_services
     from agent.cli.logs import start_logging
+    from agent.cli.monitoring_store import history_of
     from agent.cli.supervision import Supervision
     from agent.core.heartbeat import Heartbeats
     from agent.host.netlink import NetlinkChannel
+    from agent.store.access_retention import AccessRetention
+    from agent.store.audit import AuditLog
     from agent.store.calls import Calls
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
     from agent.store.listen import Listener
     from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
+    from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
     from agent.worker.searcher import Searcher
@@ -58,7 +63,16 @@ def command(config: Path | None) -> None:
             session_wait_seconds=settings.acs.session_wait_seconds,
             beat=lambda: heartbeats.beat("caller"),
         )
-        keeper = Keeper(Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"))
+        access = access_services(database, settings.web)
+        retention = AccessRetention(
+            audit=AuditLog(database),
+            sessions=access.sessions,
+            attempts=access.attempts,
+            audit_days=settings.log.audit_days,
+        )
+        keeper = Keeper(
+            Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
+        )
         searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
         wakes = {"connection_request": caller.wake, CHANNEL: searcher.wake}
 
@@ -66,6 +80,7 @@ def command(config: Path | None) -> None:
             for wake in wakes.values():
                 wake()
 
+        historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
         listener = Listener(
             url,
             list(wakes),
@@ -84,10 +99,12 @@ def command(config: Path | None) -> None:
         caller.start()
         keeper.start()
         searcher.start()
+        historian.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
         searcher.stop()
+        historian.stop()
         keeper.stop()
         caller.stop()
         channel.close()

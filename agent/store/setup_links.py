@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from agent.core.errors import ConfigError
 from agent.store.database import Database
@@ -60,6 +60,10 @@ class SetupLinks:
             connection.execute(self._sql["drop_links"], parameters)
             connection.execute(self._sql["create_link"], parameters)
         return token
+
+    def waits_for_first_admin(self) -> bool:
+        """Whether a link that makes the first admin can still be used."""
+        return bool(self._database.fetch_one(self._sql["has_first_link"], {}, scalar_row))
 
     def fetch(self, token: str) -> SetupLink | None:
         """What a link is for; None when it cannot be used any more."""

@@ -14,6 +14,7 @@ from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
 from agent.web.routes_device_pages import DEVICE_PAGES
 from agent.web.routes_devices import DEVICES, TASKS
+from agent.web.routes_history import HISTORY
 from agent.web.schemas import (
     CommandBody,
     CommandResult,
@@ -41,6 +42,7 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
         *_READING,
         *_CHANGING,
         *DEVICE_PAGES,
+        *HISTORY,
         *DEVICES,
         *TASKS,
         *SESSIONS_AND_FAULTS,

@@ -155,7 +155,7 @@ class OperatorBody(Body):
 
     name: Name
     role: Role
-    scope: ScopeBody = ScopeBody()
+    scope: ScopeBody = Field(default_factory=lambda: ScopeBody(hosts=None, tags=None))
 
 
 class OperatorChange(Body):
@@ -205,7 +205,7 @@ class TokenBody(Body):
 
     name: Name
     role: Role
-    scope: ScopeBody = ScopeBody()
+    scope: ScopeBody = Field(default_factory=lambda: ScopeBody(hosts=None, tags=None))
     days: int | None = Field(None, ge=1, le=3650, description="Valid for so many days; null: until revoked.")
 
 

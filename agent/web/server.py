@@ -21,6 +21,7 @@ from agent.web.app import create_app
 from agent.web.draining import Counted, close_on_stop
 from agent.web.granian_server import LOGGING, Server
 from agent.web.services import Services
+from agent.web.tls import certificate_of, server_options, watch_certificate
 from agent.web.watchdog import Answering, Watch
 
 logger = logging.getLogger(__name__)
@@ -47,16 +48,20 @@ def serve(
     `watch` is started. Raises ConfigError when the address cannot be listened on or the worker does not start,
     TransientError when the worker has ended by itself later.
     """
+    certificate = certificate_of(settings)
     begun = mmap.mmap(-1, 1)  # shared with the worker
     address, port = (settings.listen, settings.tcp_port) if listener is None else address_of(listener)
 
     def load() -> Any:
         app = Answering(_load(build_services))
         begun[0] = 1
+        if certificate is not None:
+            # Read anew: this may be a worker that serves another certificate than the first one.
+            watch_certificate(settings, certificate_of(settings) or certificate)
         if on_ready is not None:
             on_ready()
         if watch is not None:
-            watch.start(address, port)
+            watch.start(address, port, tls=certificate is not None)
         return app
 
     try:
@@ -74,6 +79,7 @@ def serve(
             log_level=LogLevels.error,
             log_dictconfig=LOGGING,
             workers_kill_timeout=STOP_SECONDS,
+            **server_options(certificate),
         )
         server.listener = listener
         server.serve(target_loader=load, wrap_loader=False)

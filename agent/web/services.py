@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import threading
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
+from agent.core.settings.load import EffectiveRow
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.store.acs_statistics import AcsStatistics
 from agent.store.audit import AuditLog, AuditTrail
@@ -17,6 +19,7 @@ from agent.store.devices import Devices
 from agent.store.faults import Faults
 from agent.store.files import Files
 from agent.store.fleet import Fleet
+from agent.store.history import History
 from agent.store.listen import Listener
 from agent.store.operator_sessions import OperatorSessions
 from agent.store.operators import Operators
@@ -34,6 +37,8 @@ from agent.store.tasks import Tasks
 from agent.store.tokens import Tokens
 from agent.store.waiting import Waiters
 from agent.web.events import EventHub
+
+Parts = TypeVar("Parts", "DeviceServices", "Monitoring")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +63,7 @@ class DeviceServices:
 
     def within(self, scope: Scope) -> DeviceServices:
         """The same, as somebody of this scope may see and change it."""
-        other = copy.copy(self)
-        for each in fields(self):
-            part = getattr(self, each.name)
-            if isinstance(part, Scoped):
-                object.__setattr__(other, each.name, part.within(scope))
-        return other
+        return _scoped(self, scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,17 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """What was measured, and what people are told of by themselves."""
+
+    history: History
+
+    def within(self, scope: Scope) -> Monitoring:
+        """The same, as somebody of this scope may see and change it."""
+        return _scoped(self, scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The store and the live events, as the views use them."""
 
@@ -86,6 +97,7 @@ class Services:
     database: Database
     fleet: Fleet
     acs: DeviceServices
+    monitoring: Monitoring
     tokens: Tokens
     access: Access
     audit: AuditLog
@@ -94,6 +106,8 @@ class Services:
     """Listens to the CHANNELS of events, and calls `events.hear` and `events.resync`."""
     machine_name: str = "localhost"
     """Name that clients may call this server by, besides localhost and settings.host_names."""
+    in_force: tuple[EffectiveRow, ...] = ()
+    """The settings as they are, secrets hidden, and where each comes from; for people to see."""
     command_slots: threading.BoundedSemaphore = field(init=False)
     """Threads that may wait for an answer or a file at once; the rest serves everything else."""
 
@@ -109,6 +123,7 @@ class Services:
         if not scope.is_everything:
             object.__setattr__(other, "fleet", self.fleet.within(scope))
             object.__setattr__(other, "acs", self.acs.within(scope))
+            object.__setattr__(other, "monitoring", self.monitoring.within(scope))
         return other
 
     def start(self) -> None:
@@ -123,3 +138,12 @@ class Services:
         self.fleet.close()
         self.acs.waiters.close()
         self.database.close()
+
+
+def _scoped(parts: Parts, scope: Scope) -> Parts:
+    other = copy.copy(parts)
+    for each in fields(parts):
+        part = getattr(parts, each.name)
+        if isinstance(part, Scoped):
+            object.__setattr__(other, each.name, part.within(scope))
+    return other

@@ -21,7 +21,15 @@ ROUND_SECONDS_MOST = 10.0
 class Keeper:
     """Runs until `stop`."""
 
-    def __init__(self, housekeeping: Housekeeping, settings: AcsSettings, beat: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        housekeeping: Housekeeping,
+        settings: AcsSettings,
+        beat: Callable[[], None],
+        retire_more: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`retire_more` drops what is old elsewhere, and says how much that was."""
+        self._retire_more = retire_more
         self._housekeeping = housekeeping
         self._settings = settings
         self._beat = beat
@@ -44,7 +52,7 @@ class Keeper:
                 self._tidy()
                 if retire.passed:
                     retire = Deadline.after(RETIRE_AGAIN_SECONDS)
-                    gone = self._housekeeping.retire(days=self._settings.session_days)
+                    gone = self._housekeeping.retire(days=self._settings.session_days) + self._retire_more()
                     retire = Deadline.after(RETIRE_SECONDS)
                     logger.info("history retired", extra={"GONE": gone})
             except TransientError as exc:

@@ -19,6 +19,7 @@ import agent
 from tests.bench import (
     bench_acs,
     bench_cli,
+    bench_history,
     bench_modemmanager,
     bench_plug,
     bench_routing,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
         bench_thirty,
         bench_steady,
         bench_acs,
+        bench_history,
         bench_modemmanager,
     )
 }

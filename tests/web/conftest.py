@@ -14,7 +14,8 @@ from psycopg.types.json import Jsonb
 
 from agent.cli.access_store import access_services
 from agent.cli.device_store import device_services
-from agent.core.settings.schema import AcsSettings, WebSettings
+from agent.cli.monitoring_store import monitoring_services
+from agent.core.settings.schema import AcsSettings, Settings, WebSettings
 from agent.modem.ports import CommandRequest
 from agent.store.audit import AuditLog
 from agent.store.database import Database
@@ -45,6 +46,7 @@ def make_services(url: str, settings: WebSettings = SETTINGS, acs: AcsSettings |
         database=database,
         fleet=fleet,
         acs=device_services(database, acs or AcsSettings()),
+        monitoring=monitoring_services(database, Settings()),
         tokens=Tokens(database),
         access=access_services(database, settings, QUICK_PASSWORDS),
         audit=AuditLog(database),

@@ -282,8 +282,11 @@ class WebSettings(Section):
         default="off",
         description=(
             "TLS of the web process. given: with tls_certificate and tls_key; self-made: with a certificate that it "
-            "makes, renews, and keeps in agent.state_dir."
+            "makes, renews, and keeps in state_dir."
         ),
+    )
+    state_dir: Path = Field(
+        default=Path("/var/lib/lastmile-web"), description="Where the self-made certificate and its key are kept."
     )
     tls_certificate: Path | None = Field(default=None, description='Certificate chain (PEM) for tls = "given".')
     tls_key: Path | None = Field(default=None, description="Key of the certificate (PEM).")
@@ -476,6 +479,16 @@ class LogSettings(Section):
     )
 
 
+class HistorySettings(Section):
+    """[history] How long measurements are kept once they are made coarser; log.modem_log_days is about the samples."""
+
+    fine_days: int = Field(default=90, ge=7, le=3650, description="Days that steps of 5 minutes are kept, in months.")
+    hour_days: int = Field(
+        default=1095, ge=30, le=36_500, description="Days that steps of an hour are kept, in months."
+    )
+    day_days: int = Field(default=3650, ge=365, le=36_500, description="Days that steps of a day are kept, in years.")
+
+
 class Settings(Section):
     """All settings of lastmile."""
 
@@ -488,3 +501,4 @@ class Settings(Section):
     web: WebSettings = WebSettings()
     acs: AcsSettings = AcsSettings()
     log: LogSettings = LogSettings()
+    history: HistorySettings = HistorySettings()

@@ -40,6 +40,9 @@ SELECT operators.name, setup_links.created_by, setup_links.expires_at
 FROM setup_links LEFT JOIN operators ON operators.id = setup_links.operator_id
 WHERE token_hash = %(token_hash)s AND expires_at > now()
 
+-- name: has_first_link
+SELECT EXISTS (SELECT FROM setup_links WHERE operator_id IS NULL AND expires_at > now())
+
 -- name: use_link
 DELETE FROM setup_links WHERE token_hash = %(token_hash)s AND expires_at > now()
 

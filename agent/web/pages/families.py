@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from agent.web.pages import cpe_lists, device, device_parameters, devices, modems, overview, signing_in
+from agent.web.pages import (
+    account,
+    audit,
+    cpe_lists,
+    device,
+    device_parameters,
+    devices,
+    modems,
+    operators,
+    overview,
+    settings,
+    signing_in,
+)
 
 FAMILIES: tuple[Blueprint, ...] = (
     signing_in.blueprint,
@@ -14,4 +26,8 @@ FAMILIES: tuple[Blueprint, ...] = (
     device.blueprint,
     device_parameters.blueprint,
     cpe_lists.blueprint,
+    account.blueprint,
+    operators.blueprint,
+    audit.blueprint,
+    settings.blueprint,
 )
