@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper", "historian")
+LOOPS = ("caller", "keeper", "historian", "watcher", "courier")
 
 
 @click.command("worker")
 @click.pass_obj
 def command(config: Path | None) -> None:
-    """Wake CPEs by connection requests, end silent sessions, expire tasks and drop old history, until told to stop.
+    """Wake CPEs by connection requests, tell people of alerts, keep the history, end what is over, until told to stop.
     systemd runs this as lastmile-worker.service."""
     from agent.cli.access_store import access_services
+    from agent.cli.alert_loops import courier_of, senders_of, watcher_of
     from agent.cli.logs import start_logging
     from agent.cli.monitoring_store import history_of
     from agent.cli.supervision import Supervision
@@ -38,8 +39,9 @@ def command(config: Path | None) -> None:
     from agent.store.calls import Calls
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
-    from agent.store.listen import Listener
+    from agent.store.listen import ALERT_DELIVERY, CONNECTION_REQUEST, Listener
     from agent.worker.caller import Caller
+    from agent.worker.courier import Courier
     from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
@@ -72,16 +74,28 @@ def command(config: Path | None) -> None:
             Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
         )
         historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
+        senders = senders_of(settings, channel)
+        watcher = watcher_of(settings, database, senders, lambda: heartbeats.beat("watcher"))
+        courier = courier_of(database, senders, lambda: heartbeats.beat("courier"))
+        woken: dict[str, Caller | Courier] = {CONNECTION_REQUEST: caller, ALERT_DELIVERY: courier}
+
+        def wake_all() -> None:
+            for loop in woken.values():
+                loop.wake()
+
         listener = Listener(
             url,
-            ["connection_request"],
-            lambda _channel, _payload: caller.wake(),
-            caller.wake,
+            tuple(woken),
+            lambda channel, _payload: woken[channel].wake(),
+            wake_all,
             timeout_seconds=section.timeout_seconds,
             name="lastmile worker listen",
         )
         supervision = Supervision(
-            heartbeats=heartbeats, loops=LOOPS, status=lambda: "waking CPEs and keeping house", reload=lambda: None
+            heartbeats=heartbeats,
+            loops=LOOPS,
+            status=lambda: "waking CPEs, watching and keeping house",
+            reload=lambda: None,
         )
         supervision.install()
         for name in LOOPS:
@@ -90,9 +104,13 @@ def command(config: Path | None) -> None:
         caller.start()
         keeper.start()
         historian.start()
+        watcher.start()
+        courier.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
+        watcher.stop()
+        courier.stop()
         historian.stop()
         keeper.stop()
         caller.stop()
