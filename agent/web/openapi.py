@@ -42,6 +42,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "serial_number": ("A device's serial number.", {"type": "string", "minLength": 1, "maxLength": 64}),
     "task_id": ("The task's id.", {"type": "integer", "minimum": 1}),
+    "filter_id": ("The filter's id.", {"type": "integer", "minimum": 1}),
     "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
     "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
     "name": ("The file's name.", {"type": "string", "minLength": 1}),
