@@ -143,7 +143,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
 def _success(endpoint: Endpoint, status: HTTPStatus, schema: dict[str, Any]) -> dict[str, Any]:
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS):
         return {"description": endpoint.summary}
-    return {"description": endpoint.summary, "content": {endpoint.media_type: {"schema": schema}}}
+    media_types = (endpoint.media_type, *endpoint.other_media_types)
+    return {"description": endpoint.summary, "content": {each: {"schema": schema} for each in media_types}}
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
