@@ -23,6 +23,8 @@ from agent.store.value_search import (
 )
 
 Statement = tuple[bytes, dict[str, Any]]
+FEW = 2000
+"""So many devices that match are sorted; more are met soon enough by walking along an order."""
 
 
 class DeviceSort(StrEnum):
@@ -90,15 +92,36 @@ class DeviceOrder:
     limit: int = 100
 
 
-def compose_pages(
-    pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source], order: DeviceOrder
-) -> tuple[Statement, ...]:
-    """The statements whose rows, one after the other, are the page: (device id, what it is sorted by, as text, how many
-    devices match), and one more than the page has. The number is null where counting apart costs next to nothing.
+def compose_count(pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source]) -> Statement:
+    """The statement whose row is (how many devices match, their rows when they are few and were looked for, else null).
+
     `sources` tells where the values of the paths are that are named."""
+    conditions, parameters = _conditions(pieces, wanted, sources)
+    few = b"NULL::bigint[]"
+    if wanted.looks_at_all:
+        few = b"CASE WHEN count(*) <= %(few)s THEN array_agg(devices.id) END"
+        parameters["few"] = FEW
+    return b"\n".join((b"SELECT count(*), %s" % few, pieces["from_devices"], _where(conditions))), parameters
+
+
+def compose_pages(
+    pieces: Mapping[str, bytes],
+    wanted: DeviceFilter,
+    sources: Mapping[str, Source],
+    order: DeviceOrder,
+    ids: list[int] | None,
+) -> tuple[Statement, ...]:
+    """The statements whose rows, one after the other, are the page: (device id, what it is sorted by, as text), and
+    one more than the page has. `ids` are the rows that match, when the count has told them: few are sorted, many are
+    met soon by walking along the order."""
+    if ids is not None:
+        conditions: list[bytes] = [pieces["where_ids"]]
+        parameters: dict[str, Any] = {"ids": ids}
+    else:
+        conditions, parameters = _conditions(pieces, wanted, sources)
     if order.by_value is not None:
-        return _by_value(pieces, wanted, sources, order, order.by_value)
-    matching, conditions, parameters = _matching(pieces, wanted, sources)
+        number = len(wanted.conditions)
+        return _by_value(pieces, conditions, parameters, order, (sources[order.by_value], number))
     key = pieces[f"sort_{order.sort.value}"]
     if order.after is not None:
         given = b"%(after_key)s::timestamptz" if order.sort.is_time else b"%(after_key)s::text"
@@ -106,70 +129,40 @@ def compose_pages(
         conditions.append(b"(%s, devices.device_id) %s (%s, %%(after_device)s::text)" % (key, comparison, given))
         parameters |= {"after_key": clean_text(order.after[0]), "after_device": clean_text(order.after[1])}
     direction = b" DESC" if order.descending else b""
-    ordering = b"%s%s, devices.device_id%s" % (key, direction, direction)
-    return (_page(matching, b"(%s)::text" % key, pieces["from_devices"], conditions, ordering, parameters, order),)
-
-
-def compose_count(pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source]) -> Statement:
-    """The statement that counts the devices."""
-    conditions, parameters = _conditions(pieces, wanted, sources)
-    return b"\n".join((b"SELECT count(*)", pieces["from_devices"], _where(conditions))), parameters
+    tail = (
+        pieces["from_devices"],
+        _where(conditions),
+        b"ORDER BY %s%s, devices.device_id%s" % (key, direction, direction),
+    )
+    return (_page(b"(%s)::text" % key, tail, parameters, order),)
 
 
 def _by_value(
-    pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source], order: DeviceOrder, path: str
+    pieces: Mapping[str, bytes],
+    conditions: list[bytes],
+    parameters: dict[str, Any],
+    order: DeviceOrder,
+    by: tuple[Source, int],
 ) -> tuple[Statement, ...]:
-    matching, conditions, parameters = _matching(pieces, wanted, sources)
     place = ValuePlace.parse(order.after[0]) if order.after is not None else None
-    number, source = len(wanted.conditions), sources[path]
+    source, number = by
     pages: list[Statement] = []
     if place is None or place.number is not None:
         key, origin, more, ordering, added = compose_sorted(
             pieces, source, place, descending=order.descending, number=number
         )
-        pages.append(_page(matching, key, origin, [*conditions, *more], ordering, {**parameters, **added}, order))
+        tail = (origin, _where([*conditions, *more]), b"ORDER BY %s" % ordering)
+        pages.append(_page(key, tail, {**parameters, **added}, order))
         place = None
     more, added = compose_unsorted(pieces, source, place, number=number)
-    key, ordering = pieces["key_unsorted"], b"devices.id"
-    origin, added = pieces["from_devices"], {**parameters, **added}
-    pages.append(_page(matching, key, origin, [*conditions, *more], ordering, added, order))
+    tail = (pieces["from_devices"], _where([*conditions, *more]), b"ORDER BY devices.id")
+    pages.append(_page(pieces["key_unsorted"], tail, {**parameters, **added}, order))
     return tuple(pages)
 
 
-def _matching(
-    pieces: Mapping[str, bytes], wanted: DeviceFilter, sources: Mapping[str, Source]
-) -> tuple[bytes, list[bytes], dict[str, Any]]:
-    """What stands before the statement of a page, and its conditions.
-
-    Where every device or value must be looked at, that is done once, for the page and for the number of all."""
-    conditions, parameters = _conditions(pieces, wanted, sources)
-    if not wanted.looks_at_all:
-        return b"", conditions, parameters
-    lines = (b"WITH matching AS MATERIALIZED (", b"SELECT devices.id", pieces["from_devices"], _where(conditions), b")")
-    return b"\n".join(lines), [b"devices.id IN (SELECT id FROM matching)"], parameters
-
-
-def _page(
-    matching: bytes,
-    key: bytes,
-    origin: bytes,
-    conditions: list[bytes],
-    ordering: bytes,
-    parameters: dict[str, Any],
-    order: DeviceOrder,
-) -> Statement:
-    total = b"(SELECT count(*) FROM matching)" if matching else b"NULL::bigint"
-    statement = b"\n".join(
-        (
-            matching,
-            b"SELECT devices.device_id, %s AS key, %s AS total" % (key, total),
-            origin,
-            _where(conditions),
-            b"ORDER BY %s" % ordering,
-            b"LIMIT %(rows)s",
-        )
-    )
-    return statement, {**parameters, "rows": order.limit + 1}
+def _page(key: bytes, tail: tuple[bytes, ...], parameters: dict[str, Any], order: DeviceOrder) -> Statement:
+    head = b"SELECT devices.device_id, %s AS key" % key
+    return b"\n".join((head, *tail, b"LIMIT %(rows)s")), {**parameters, "rows": order.limit + 1}
 
 
 def _where(conditions: list[bytes]) -> bytes:

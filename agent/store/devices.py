@@ -41,12 +41,11 @@ class Devices(Scoped):
         wanted = replace(wanted, scope_tags=self._scope.tags)
         paths = [each.path for each in wanted.conditions]
         sources = self._search.sources([*paths, order.by_value] if order.by_value else paths)
-        pages = compose_pages(self._pieces, wanted, sources, order)
         try:
+            counted = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), tuple_row)
+            total, ids = counted or (0, None)
+            pages = compose_pages(self._pieces, wanted, sources, order, ids) if total else ()
             found = self._fetch_places(pages, order.limit + 1)
-            total = found[0][2] if found else None
-            if total is None:
-                total = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), scalar_row) or 0
         except psycopg.DataError as exc:
             raise PlaceError(f"not a place in this list: {first_line(exc)}") from exc
         except DeadlineExceeded as exc:
@@ -57,7 +56,7 @@ class Devices(Scoped):
         page = found[: order.limit]
         more = len(found) > len(page) and bool(page)
         return DevicePage(
-            devices=self.fetch_many([device_id for device_id, _, _ in page]),
+            devices=self.fetch_many([device_id for device_id, _ in page]),
             total=total,
             next_cursor=(page[-1][1], page[-1][0]) if more else None,
         )
@@ -116,9 +115,9 @@ class Devices(Scoped):
         """Give a device these tags and no others; as `add_tags`."""
         return self._change_tags(device_id, ("keep_tags", "add_tags"), tags)
 
-    def _fetch_places(self, pages: Sequence[Statement], most: int) -> list[tuple[str, str, int | None]]:
+    def _fetch_places(self, pages: Sequence[Statement], most: int) -> list[tuple[str, str]]:
         """The first rows of the statements, one behind the other."""
-        found: list[tuple[str, str, int | None]] = []
+        found: list[tuple[str, str]] = []
         for statement, parameters in pages:
             if len(found) < most:
                 found += self._database.fetch(statement, {**parameters, "rows": most - len(found)}, tuple_row)

@@ -86,7 +86,9 @@ class Source:
         pattern = pattern_of(self.path)
         if pattern is None:
             return _numbered(pieces["source_path"], number), {**parameters, f"path_{number}": clean_text(self.path)}
-        return _numbered(pieces["source_pattern"], number), {**parameters, f"pattern_{number}": pattern}
+        # LIKE is ten times quicker, and leaves few for the regular expression.
+        parameters |= {f"pattern_{number}": pattern, f"likely_{number}": self.path.replace("*", "%")}
+        return _numbered(pieces["source_pattern"], number), parameters
 
 
 def is_searchable(path: str) -> bool:

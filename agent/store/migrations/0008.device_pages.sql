@@ -7,6 +7,7 @@ CREATE TABLE search_parameters (
     path text NOT NULL UNIQUE CHECK (length(path) BETWEEN 1 AND 256),
     top text NOT NULL,
     pattern text,
+    likely text NOT NULL GENERATED ALWAYS AS (replace(path, '*', '%')) STORED,
     ready boolean NOT NULL DEFAULT false,
     writers_before xid8,
     filled_to bigint NOT NULL DEFAULT 0,
@@ -56,7 +57,9 @@ BEGIN
         SELECT given.device_id, parameter.id, each.key, each.value
         FROM search_parameters AS parameter JOIN given ON given.top = parameter.top OR given.top IS NULL
         CROSS JOIN LATERAL jsonb_each_text(given."values") AS each
-        WHERE parameter.id = ANY(wanted) AND each.key ~ parameter.pattern
+        -- LIKE is ten times quicker, and leaves few for the regular expression.
+        WHERE parameter.id = ANY(wanted) AND parameter.pattern IS NOT NULL
+        AND CASE WHEN each.key LIKE parameter.likely THEN each.key ~ parameter.pattern ELSE false END
     ), found AS (
         SELECT DISTINCT ON (device_id, parameter_id, path) device_id, parameter_id, path, left(value, 257) AS value
         FROM matching WHERE value IS NOT NULL

@@ -59,11 +59,13 @@ FROM device_informs AS inform WHERE inform."values" ->> %(path_n)s::text IS NOT 
 -- name: source_pattern
 (SELECT chunk.device_id, left(each.value, 257) COLLATE "C" AS value, search_number(each.value) AS number
 FROM parameter_chunks AS chunk CROSS JOIN LATERAL jsonb_each_text(chunk."values") AS each
-WHERE chunk.top = %(top_n)s AND each.key ~ %(pattern_n)s AND each.value IS NOT NULL
+WHERE chunk.top = %(top_n)s AND CASE WHEN each.key LIKE %(likely_n)s THEN each.key ~ %(pattern_n)s ELSE false END
+AND each.value IS NOT NULL
 UNION ALL
 SELECT inform.device_id, left(each.value, 257) COLLATE "C", search_number(each.value)
 FROM device_informs AS inform CROSS JOIN LATERAL jsonb_each_text(inform."values") AS each
-WHERE each.key ~ %(pattern_n)s AND each.value IS NOT NULL)
+WHERE CASE WHEN each.key LIKE %(likely_n)s THEN each.key ~ %(pattern_n)s ELSE false END
+AND each.value IS NOT NULL)
 
 -- name: value_equals
 devices.id IN (SELECT device_id FROM SOURCE AS stored

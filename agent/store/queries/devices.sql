@@ -64,6 +64,9 @@ devices.id IN (
     SELECT device_id FROM device_tags WHERE tag = ANY(%(tags)s::text[])
     GROUP BY device_id HAVING count(*) = cardinality(%(tags)s::text[]))
 
+-- name: where_ids
+devices.id = ANY(%(ids)s::bigint[])
+
 -- name: where_scope
 devices.id IN (SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[]))
 

@@ -65,7 +65,7 @@ def safe_next(text: str) -> str:
 
 def _ask_to_sign_in() -> Response | AnyResponse:
     by_script = (
-        bool({"HX-Request", FRAGMENT_HEADER} & {*request.headers.keys()})
+        any(name in request.headers for name in ("HX-Request", FRAGMENT_HEADER))
         or request.headers.get("Sec-Fetch-Dest", "document") == "empty"
     )
     if by_script or request.method not in SAFE_METHODS:

@@ -1,4 +1,4 @@
-"""Pages about devices: what devices and people wrote stays text, filters are addresses, and who may not does not see."""
+"""Pages about devices: what devices and people wrote stays text, filters are addresses, who may not does not see."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ LISTS += ["/files", "/files/_list", f"/devices?columns={SSID}&where={quote(SSID 
 def test_every_page_shows_what_a_hostile_device_says_as_text(
     client: FlaskClient, viewer: Headers, admin: Headers, services: Services, device: str, url: str
 ) -> None:
+    task = 0
     for _ in range(2):
         task = rows(
             url,
             "INSERT INTO tasks (device_id, kind, priority, expires_at, arguments) SELECT id, 'setParameterValues', 1,"
-            " now() + interval '1 h', jsonb_build_object('values', jsonb_build_array(jsonb_build_object('name', %s::text,"
-            " 'value', %s::text))) FROM devices WHERE device_id = %s RETURNING id",
+            " now() + interval '1 h', jsonb_build_object('values', jsonb_build_array(jsonb_build_object("
+            "'name', %s::text, 'value', %s::text))) FROM devices WHERE device_id = %s RETURNING id",
             *(SSID, EVIL, device),
         )[0][0]
     fail_task(url, task, EVIL, EVIL, parameters=[{"name": EVIL, "code": EVIL, "message": EVIL}])
