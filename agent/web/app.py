@@ -178,8 +178,8 @@ def _encode(answer: BaseModel | Answer | Response) -> Response:
         case Response():
             return answer
         case Answer(content=content, status=status):
-            return Response(content.model_dump_json(), status=status, mimetype="application/json")
-    return Response(answer.model_dump_json(), mimetype="application/json")
+            return Response(content.model_dump_json(by_alias=True), status=status, mimetype="application/json")
+    return Response(answer.model_dump_json(by_alias=True), mimetype="application/json")
 
 
 def _account(app: Flask, metrics: Metrics) -> None:

@@ -118,6 +118,8 @@ class Endpoint:
     answer: type[BaseModel] | None = None
     """The model of the JSON answer; None when it is of another media type."""
     media_type: str = "application/json"
+    other_media_types: tuple[str, ...] = ()
+    """What else the answer may be of, where the query says so."""
     successes: tuple[HTTPStatus, ...] = (HTTPStatus.OK,)
     errors: tuple[HTTPStatus, ...] = ()
     """Failures of its own, besides those that every endpoint shares."""

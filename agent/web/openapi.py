@@ -42,6 +42,7 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "serial_number": ("A device's serial number.", {"type": "string", "minLength": 1, "maxLength": 64}),
     "task_id": ("The task's id.", {"type": "integer", "minimum": 1}),
+    "filter_id": ("The filter's id.", {"type": "integer", "minimum": 1}),
     "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
     "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
     "session_tag": ("`tag` of a recorded session.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
@@ -144,7 +145,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
 def _success(endpoint: Endpoint, status: HTTPStatus, schema: dict[str, Any]) -> dict[str, Any]:
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS):
         return {"description": endpoint.summary}
-    return {"description": endpoint.summary, "content": {endpoint.media_type: {"schema": schema}}}
+    media_types = (endpoint.media_type, *endpoint.other_media_types)
+    return {"description": endpoint.summary, "content": {each: {"schema": schema} for each in media_types}}
 
 
 def _path_parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:

@@ -296,5 +296,6 @@ AUDIT = (
         description="Every row that matches, newest first, as CSV (`format=csv`) or JSON lines (`format=jsonl`).",
         query=AuditExportQuery,
         media_type="text/csv",
+        other_media_types=("application/jsonl",),
     ),
 )

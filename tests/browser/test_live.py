@@ -1,0 +1,87 @@
+"""What changes shows on an open page, and what somebody changes on a page reaches the device."""
+
+from __future__ import annotations
+
+import time
+
+from playwright.sync_api import expect
+
+from agent.store.rows import Role
+from tests.acs_live.waiting import until
+from tests.browser.conftest import Visit
+from tests.browser.ground import Ground
+from tests.store.farm import serial_of
+from tests.web.conftest import Headers
+
+__all__ = ["Headers"]
+
+
+def test_a_modem_that_goes_down_shows_within_a_second(visit: Visit, ground: Ground) -> None:
+    serial = serial_of(2)
+    visitor = visit(Role.VIEWER)
+    visitor.open("/modems")
+    row = visitor.page.get_by_role("row").filter(has_text=serial)
+    expect(row).to_contain_text("online")
+    visitor.wait_until_live()
+    visitor.page.wait_for_timeout(500)
+    begun = time.monotonic()
+    ground.rows("UPDATE modems SET status = 'offline', reason = 'unplugged' WHERE serial = %s", serial)
+    expect(row).to_contain_text("offline", timeout=1000)
+    assert time.monotonic() - begun < 1.5
+    ground.rows("UPDATE modems SET status = 'online', reason = '' WHERE serial = %s", serial)
+    expect(row).to_contain_text("online")
+
+
+def test_a_value_goes_to_the_device_and_comes_back(visit: Visit, ground: Ground) -> None:
+    cpe = ground.make_cpe.met()
+    [[device_id]] = ground.rows("SELECT device_id FROM devices WHERE serial_number = %s", cpe.serial_number)
+    visitor = visit(Role.OPERATOR)
+    page = visitor.page
+    visitor.open("/devices")
+    page.get_by_role("link", name=str(device_id)).first.click()
+    page.get_by_role("link", name="Parameters").click()
+    name = "InternetGatewayDevice.ManagementServer.PeriodicInformInterval"
+    page.get_by_role("searchbox").fill("PeriodicInformInterval")
+    page.keyboard.press("Enter")
+    row = page.locator(f"tr[data-name='{name}']")
+    row.get_by_role("button").click()
+    field = row.get_by_role("textbox")
+    field.fill("many")
+    field.press("Enter")
+    expect(row.get_by_role("alert")).to_contain_text("whole number")
+    field.fill("4711")
+    field.press("Enter")
+    expect(row).to_contain_text("pending")
+    assert cpe.run_session().completed
+    assert cpe.tree.told_value(name) == "4711"
+    expect(row.locator("[data-value]")).to_have_text("4711")
+    expect(row).not_to_contain_text("pending")
+
+
+def test_a_lost_connection_is_said_and_caught_up(visit: Visit, ground: Ground) -> None:
+    serial = serial_of(3)
+    visitor = visit(Role.VIEWER)
+    visitor.expected = ("ERR_INTERNET_DISCONNECTED", "net::ERR")
+    page = visitor.page
+    visitor.open("/modems")
+    row = page.get_by_role("row").filter(has_text=serial)
+    visitor.wait_until_live()
+    page.wait_for_timeout(500)
+    visitor.context.set_offline(True)
+    # Going offline leaves open connections alone: the browser is told as the operating system would tell it.
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    ground.rows("UPDATE modems SET status = 'quarantined', reason = 'too many recoveries' WHERE serial = %s", serial)
+    visitor.context.set_offline(False)
+    expect(row).to_contain_text("quarantined")
+    ground.rows("UPDATE modems SET status = 'online', reason = '' WHERE serial = %s", serial)
+
+
+def test_a_discovery_moves_its_bar(visit: Visit, ground: Ground) -> None:
+    cpe = ground.make_cpe()
+    visitor = visit(Role.VIEWER)
+    visitor.open("/sessions")
+    visitor.wait_until_live()
+    until(lambda: cpe.run_session().completed, "the CPE was read")
+    [[device_id]] = ground.rows("SELECT device_id FROM devices WHERE serial_number = %s", cpe.serial_number)
+    visitor.open("/devices")
+    expect(visitor.page.get_by_role("row").filter(has_text=str(device_id))).to_be_visible()
