@@ -79,6 +79,8 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     from agent.store.cwmp import CwmpStore
     from agent.store.database import Database
     from agent.store.listen import Listener
+    from agent.store.recordings import CHANNEL as RECORDINGS
+    from agent.store.recordings import Recordings
     from agent.store.transfers import TransferStore
     from agent.web.cwmp.app import AcsApp
     from agent.web.cwmp.bodies import BodyWatch
@@ -86,6 +88,7 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     from agent.web.cwmp.exchange import Exchange
     from agent.web.cwmp.files import create_file_app
     from agent.web.cwmp.gate import CredentialMemory, CwmpGate, PeerResolver
+    from agent.web.cwmp.recording import SessionRecorder
     from agent.web.cwmp.transfers import FileTransfers
 
     acs, database_settings = settings.acs, settings.database
@@ -95,11 +98,18 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     )
     store = CwmpStore(database)
     credentials = CredentialMemory(store.fetch_credential)
+    recorder = SessionRecorder(Recordings(database), body_bytes_most=acs.body_bytes_most)
+    hearers = {"cpe_credentials": credentials.forget, RECORDINGS: recorder.reload}
+
+    def hear_all() -> None:
+        for hear in hearers.values():
+            hear()
+
     listener = Listener(
         url,
-        ["cpe_credentials"],
-        lambda _channel, _payload: credentials.forget(),
-        credentials.forget,
+        list(hearers),
+        lambda channel, _payload: hearers[channel](),
+        hear_all,
         timeout_seconds=database_settings.timeout_seconds,
         name="lastmile acs listen",
     )
@@ -109,7 +119,7 @@ def build(settings: Settings) -> tuple[Callable[..., Any], Callable[[], None]]:
     bodies = BodyWatch()
     worker = f"{socket.gethostname()}/{os.getpid()}"
     app = AcsApp(
-        Exchange(store, acs, gate, transfers, counters, worker=worker, bodies=bodies),
+        Exchange(store, acs, gate, transfers, counters, worker=worker, bodies=bodies, recorder=recorder),
         PeerResolver(acs.trusted_proxies).peer_of,
         create_file_app(acs, transfers, gate.nonces, bodies),
         retry_after_seconds=acs.retry_after_seconds,

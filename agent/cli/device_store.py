@@ -33,6 +33,9 @@ def device_services(database: Database, settings: AcsSettings) -> DeviceServices
     from agent.store.faults import Faults
     from agent.store.file_shelf import FileShelf
     from agent.store.files import Files
+    from agent.store.recordings import Recordings
+    from agent.store.saved_filters import SavedFilters
+    from agent.store.search_parameters import SearchParameters
     from agent.store.session_history import SessionHistory
     from agent.store.tasks import Tasks
     from agent.web.services import DeviceServices
@@ -50,6 +53,9 @@ def device_services(database: Database, settings: AcsSettings) -> DeviceServices
         files=Files(database, FileShelf(settings.file_dir), bytes_most=settings.file_bytes_most),
         credentials=Credentials(database, settings.realm),
         statistics=AcsStatistics(database),
+        search=SearchParameters(database),
+        saved_filters=SavedFilters(database),
+        recordings=Recordings(database),
     )
 
 

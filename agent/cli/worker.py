@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper", "historian", "watcher", "courier")
+LOOPS = ("caller", "keeper", "searcher", "historian", "watcher", "courier")
 
 
 @click.command("worker")
@@ -40,11 +40,12 @@ def command(config: Path | None) -> None:
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
     from agent.store.listen import ALERT_DELIVERY, CONNECTION_REQUEST, Listener
+    from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
-    from agent.worker.courier import Courier
     from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
+    from agent.worker.searcher import Searcher
 
     settings = load_settings(config)
     start_logging(settings.log.level)
@@ -73,20 +74,21 @@ def command(config: Path | None) -> None:
         keeper = Keeper(
             Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
         )
+        searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
         historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
         senders = senders_of(settings, channel)
         watcher = watcher_of(settings, database, senders, lambda: heartbeats.beat("watcher"))
         courier = courier_of(database, senders, lambda: heartbeats.beat("courier"))
-        woken: dict[str, Caller | Courier] = {CONNECTION_REQUEST: caller, ALERT_DELIVERY: courier}
+        wakes = {CONNECTION_REQUEST: caller.wake, CHANNEL: searcher.wake, ALERT_DELIVERY: courier.wake}
 
         def wake_all() -> None:
-            for loop in woken.values():
-                loop.wake()
+            for wake in wakes.values():
+                wake()
 
         listener = Listener(
             url,
-            tuple(woken),
-            lambda channel, _payload: woken[channel].wake(),
+            list(wakes),
+            lambda channel, _payload: wakes[channel](),
             wake_all,
             timeout_seconds=section.timeout_seconds,
             name="lastmile worker listen",
@@ -103,6 +105,7 @@ def command(config: Path | None) -> None:
         listener.start()
         caller.start()
         keeper.start()
+        searcher.start()
         historian.start()
         watcher.start()
         courier.start()
@@ -111,6 +114,7 @@ def command(config: Path | None) -> None:
         listener.stop()
         watcher.stop()
         courier.stop()
+        searcher.stop()
         historian.stop()
         keeper.stop()
         caller.stop()

@@ -29,7 +29,12 @@ class SessionKey:
     @property
     def tag(self) -> str:
         """What our requests' IDs begin with, so that an answer without a cookie finds its session."""
-        return f"{self.device}.{self.token[:TAG_LENGTH]}."
+        return f"{self.device}.{self.short}."
+
+    @property
+    def short(self) -> str:
+        """The beginning of the token: names the session where it is kept, and does not open it."""
+        return self.token[:TAG_LENGTH]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

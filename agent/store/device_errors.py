@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.core.errors import ConfigError
+from agent.core.errors import ConfigError, TransientError
 
 
 class RefusedError(ConfigError):
@@ -43,3 +43,11 @@ class FileInUseError(RefusedError):
 
 class CredentialTakenError(RefusedError):
     """There is a credential of that user name already."""
+
+
+class SearchPreparingError(TransientError):
+    """A search by stored values that is quick as soon as a worker has made an index of them."""
+
+    def __init__(self, progress: float) -> None:
+        super().__init__(f"the search by these values is being prepared: {progress:.0%}")
+        self.progress = progress

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import tuple_row
+from psycopg.rows import scalar_row, tuple_row
 
 from agent.acs.paths import template_of, top_of
 from agent.store.database import Database
@@ -37,8 +37,13 @@ class DeviceParameters(Scoped):
         since: datetime | None = None,
         after: str | None = None,
         limit: int = LIMIT_MOST,
+        matching: Callable[[str, str], bool] | None = None,
+        writable: bool | None = None,
     ) -> ParameterPage | None:
         """Values whose path begins with `prefix` and that have changed after `since`; None: there is no such device.
+
+        `matching` is told path and value; `writable` leaves those that can be written, or those that cannot (or of
+        which it is not known).
 
         They come in the order of their paths, instance numbers by their value, from behind path `after` on."""
         wanted = clean_text(prefix)
@@ -50,8 +55,15 @@ class DeviceParameters(Scoped):
             parameters = {"device": device[0], "prefix": wanted, "since": since}
             chunks = cursor.execute(self._sql["fetch_values"], parameters).fetchall()
             found = _matching(chunks, wanted, since)
+            if matching is not None:
+                found = {path: each for path, each in found.items() if matching(path, each[0])}
+            traits: dict[str, Traits] = {}
+            if writable is not None:
+                traits = self._fetch_traits(connection, device[0], device[1], list(found))
+                found = {path: each for path, each in found.items() if bool(traits[path][1]) is writable}
             page, total, more = _cut(found, after, limit)
-            traits = self._fetch_traits(connection, device[0], device[1], page)
+            if writable is None:
+                traits = self._fetch_traits(connection, device[0], device[1], page)
         rows = tuple(
             ParameterRow(
                 name=path,
@@ -63,6 +75,14 @@ class DeviceParameters(Scoped):
             for path in page
         )
         return ParameterPage(parameters=rows, total=total, next_after=page[-1] if more else None)
+
+    def fetch_values(self, device_id: str, words: Iterable[str]) -> dict[str, str] | None:
+        """Values whose path's second word is one of `words` (such as `WiFi.`); None: there is no such device."""
+        parameters = {"device_id": clean_text(device_id), "words": list(words), **self._scope.parameters}
+        found = self._database.fetch(self._sql["fetch_by_words"], parameters, scalar_row)
+        if not found:
+            return None
+        return {path: value for values in found for path, value in values.items()}
 
     def _fetch_traits(
         self, connection: psycopg.Connection[Any], device: int, model: int, paths: list[str]

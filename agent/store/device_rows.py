@@ -209,6 +209,10 @@ class PastSession:
     parameters: int
     worker: str
     peer: str | None
+    tag: str = ""
+    """What its recorded messages have in common."""
+    recorded: bool = False
+    """Whether there are such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

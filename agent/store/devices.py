@@ -9,13 +9,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 
-from agent.acs.paths import top_of
+from agent.core.errors import DeadlineExceeded
 from agent.store.database import Database, first_line
-from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
-from agent.store.device_query import DeviceFilter, DeviceOrder, compose_count, compose_page
+from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError, SearchPreparingError
+from agent.store.device_query import DeviceFilter, DeviceOrder, Statement, compose_count, compose_pages
 from agent.store.device_rows import DevicePage, DeviceRow, DeviceState, SessionRow, SessionStatus
 from agent.store.documents import clean_text, render_object
 from agent.store.scoping import Scoped
+from agent.store.search_parameters import SearchParameters
 from agent.store.statements import statements
 
 LIMIT_MOST = 1000
@@ -29,18 +30,28 @@ class Devices(Scoped):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sql = statements("devices")
+        self._pieces = {**self._sql, **statements("device_search")}
+        self._search = SearchParameters(database)
 
     def fetch_page(self, wanted: DeviceFilter, order: DeviceOrder) -> DevicePage:
-        """Some of the devices that match; PlaceError when `order.after` is no place in that order."""
+        """Some of the devices that match; PlaceError when `order.after` is no place in that order.
+
+        What is searched or sorted by for the first time is looked for in every device's values, until a worker has
+        made an index of it; SearchPreparingError when that takes too long."""
         wanted = replace(wanted, scope_tags=self._scope.tags)
-        ids = self._find_by_values(wanted.parameters)
-        count, counted = compose_count(self._sql, wanted, ids)
-        statement, parameters = compose_page(self._sql, wanted, ids, order)
+        paths = [each.path for each in wanted.conditions]
+        sources = self._search.sources([*paths, order.by_value] if order.by_value else paths)
+        pages = compose_pages(self._pieces, wanted, sources, order)
         try:
-            total = self._database.fetch_one(count, counted, scalar_row) or 0
-            found = self._database.fetch(statement, parameters, tuple_row)
+            total = self._database.fetch_one(*compose_count(self._pieces, wanted, sources), scalar_row) or 0
+            found = self._fetch_places(pages, order.limit + 1)
         except psycopg.DataError as exc:
             raise PlaceError(f"not a place in this list: {first_line(exc)}") from exc
+        except DeadlineExceeded as exc:
+            slow = [path for path, source in sources.items() if source.parameter is None]
+            if not slow:
+                raise
+            raise SearchPreparingError(self._search.progress(slow)) from exc
         page = found[: order.limit]
         more = len(found) > len(page) and bool(page)
         return DevicePage(
@@ -103,15 +114,13 @@ class Devices(Scoped):
         """Give a device these tags and no others; as `add_tags`."""
         return self._change_tags(device_id, ("keep_tags", "add_tags"), tags)
 
-    def _find_by_values(self, wanted: Iterable[tuple[str, str]]) -> list[int] | None:
-        """The rows of the devices that have these values; None when none is wanted."""
-        ids: list[int] | None = None
-        for path, value in wanted:
-            parameters = {"top": top_of(path), "path": path, "value": value}
-            cleaned: dict[str, Any] = {name: clean_text(text) for name, text in parameters.items()}
-            name = "find_by_value" if ids is None else "find_by_value_among"
-            ids = self._database.fetch(self._sql[name], {**cleaned, "ids": ids}, scalar_row)
-        return ids
+    def _fetch_places(self, pages: Sequence[Statement], most: int) -> list[tuple[str, str]]:
+        """The first rows of the statements, one behind the other."""
+        found: list[tuple[str, str]] = []
+        for statement, parameters in pages:
+            if len(found) < most:
+                found += self._database.fetch(statement, {**parameters, "rows": most - len(found)}, tuple_row)
+        return found
 
     def _change_tags(self, device_id: str, names: tuple[str, ...], tags: Iterable[str]) -> tuple[str, ...] | None:
         given = sorted({clean_text(tag) for tag in tags})

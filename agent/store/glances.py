@@ -1,4 +1,4 @@
-"""What people look at rather than ask for: traffic, signal over time, the latest events, the processes at work."""
+"""What people look at rather than ask for: traffic today, the latest events, the processes at work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from agent.store.scoping import Scoped
 from agent.store.statements import statements
 
 LIMIT_MOST = 500
-POINTS_MOST = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +25,6 @@ class TrafficRow:
     serial: str
     rx_bytes: int
     tx_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesRow:
-    """What was measured in one step of time, of one modem or of many; None where nothing was."""
-
-    at: int
-    """When the step begins, in seconds since 1970."""
-    rsrp_dbm: float | None
-    """Mean."""
-    rsrp_least_dbm: float | None
-    rsrq_db: float | None
-    sinr_db: float | None
-    rx_bytes: float | None
-    """What has passed in this step, all modems together."""
-    tx_bytes: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +52,6 @@ class Glances(Scoped):
         parameters = {"since": since, **self._scope.parameters}
         rows = self._database.fetch(self._sql["fetch_traffic"], parameters, class_row(TrafficRow))
         return {row.serial: row for row in rows}
-
-    def fetch_series(self, serials: Sequence[str], since: datetime, step_seconds: int) -> tuple[SeriesRow, ...]:
-        """What was measured of these modems since then, in steps, oldest first; empty steps are left out."""
-        parameters = {"serials": list(serials), "since": since, "step": max(1, step_seconds), **self._scope.parameters}
-        return tuple(self._database.fetch(self._sql["fetch_series"], parameters, class_row(SeriesRow)))
 
     def fetch_latest_events(self, limit: int = 30) -> tuple[EventRow, ...]:
         """The latest events, newest first."""

@@ -44,11 +44,12 @@ class Housekeeping:
         return Tidied(sessions_ended=ended, tasks_expired=expired)
 
     def retire(self, *, days: int) -> int:
-        """Drop the history of sessions, finished tasks and connection requests that are older than `days`, and make the
-        next days' partitions; returns how many rows and partitions went."""
+        """Drop the history and the recorded messages of sessions, finished tasks and connection requests that are older
+        than `days`, recordings that have ended, and make the next days' partitions; returns how many rows and
+        partitions went."""
         dropped = self._database.fetch_one(self._sql["maintain_session_partitions"], {"days": days}, scalar_row) or 0
-        rows = self._in_batches("delete_tasks", days=days) + self._in_batches("delete_connection_requests", days=days)
-        return int(dropped) + rows
+        names = ("delete_tasks", "delete_connection_requests", "delete_session_messages", "delete_recordings")
+        return int(dropped) + sum(self._in_batches(name, days=days) for name in names)
 
     def _in_batches(self, name: str, **parameters: int) -> int:
         total = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +21,8 @@ from agent.store.statements import statements
 
 LIMIT_MOST = 1000
 COMPLETED = "completed"
+RECENT = timedelta(days=30)
+_STRETCHES = (timedelta(minutes=2), timedelta(minutes=20), timedelta(hours=4), timedelta(days=2), RECENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,28 @@ class SessionHistory(Scoped):
             raise PlaceError(f"not a place in this list: {first_line(exc)}") from exc
         if not found and not self._database.fetch_one(self._sql["knows_serial_number"], parameters, scalar_row):
             return None
+        return tuple(found)
+
+    def fetch_recent(
+        self, *, outcomes: Sequence[str] = (), before: tuple[datetime, int] | None = None, limit: int = 100
+    ) -> tuple[PastSession, ...]:
+        """Past sessions of all devices, the newest first; none that ended more than `RECENT` before now or `before`.
+
+        `before` is (end, id) of the last one of the page before."""
+        to, before_id = before or (wall() + timedelta(minutes=1), None)
+        found: list[PastSession] = []
+        for stretch in _STRETCHES:
+            parameters = {
+                "from": to - stretch,
+                "to": to,
+                "before_id": before_id,
+                "outcomes": list(outcomes) or None,
+                "limit": min(max(1, limit), LIMIT_MOST + 1),
+                **self._scope.parameters,
+            }
+            found = self._database.fetch(self._sql["fetch_recent"], parameters, class_row(PastSession))
+            if len(found) >= limit:
+                break
         return tuple(found)
 
     def count_open(self) -> OpenCounts:

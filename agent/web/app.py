@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 PREFIXES = ("/api", "/api/v1")
 CHUNK_BYTES = 256 * 1024
+SETUP = "/setup/"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
 
 
@@ -198,7 +199,8 @@ def _account(app: Flask, metrics: Metrics) -> None:
             "request",
             extra={
                 "METHOD": method,
-                "PATH": request.path[:200],
+                # A setup link is a password.
+                "PATH": f"{SETUP}…" if request.path.startswith(SETUP) else request.path[:200],
                 "STATUS": response.status_code,
                 "PRINCIPAL": g.principal.name if "principal" in g else "",
                 "CLIENT": request.remote_addr,

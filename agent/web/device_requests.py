@@ -15,11 +15,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from agent.acs.paths import is_object, is_valid
 from agent.acs.tasks import KINDS, TaskStatus
 from agent.store.device_query import DeviceSort
 from agent.store.device_rows import DeviceState
 from agent.web.endpoint import Body, Query
-from agent.web.schemas_devices import TAG_PATTERN, Device
+from agent.web.schemas_devices import TAG_PATTERN, Device, Outcome
 
 ID_MOST = 2**63 - 1
 WAIT_MOST = 600
@@ -65,6 +66,23 @@ def _field_of_device(name: str) -> str:
     return name
 
 
+def _order_of_devices(word: str) -> str:
+    if word in tuple(DeviceSort) or _is_path(word):
+        return word
+    raise ValueError(f"not an order: {', '.join(DeviceSort)}, or the path of a parameter")
+
+
+def _is_path(word: str) -> bool:
+    return "." in word and is_valid(word) and not is_object(word)
+
+
+def _column(word: str) -> str:
+    if not _is_path(word):
+        raise ValueError("not the path of a parameter")
+    return word
+
+
+Column = Annotated[str, AfterValidator(_column)]
 Flag = Annotated[bool, BeforeValidator(_named)]
 DeviceField = Annotated[
     str, AfterValidator(_field_of_device), WithJsonSchema({"type": "string", "enum": list(Device.model_fields)})
@@ -85,7 +103,18 @@ class DeviceQuery(Query):
     parameter: tuple[str, ...] = Field(
         (), description="Only with this stored value, as PATH:VALUE; may be given several times.", max_length=10
     )
-    sort: DeviceSort = Field(DeviceSort.DEVICE_ID, description="What the list is sorted by.")
+    where: tuple[Annotated[str, Field(max_length=600)], ...] = Field(
+        (),
+        description="Only where a stored value is so: PATH, one of = != ~ ^= > >= < <= ? (is there) ! (is not), and a "
+        "value. `*` in the path is any instance. May be given several times.",
+        max_length=10,
+    )
+    q: Word = Field("", description="Only with this somewhere in identity, version, address or a tag.")
+    sort: Annotated[str, AfterValidator(_order_of_devices)] = Field(
+        DeviceSort.DEVICE_ID.value,
+        description=f"What the list is sorted by: {', '.join(DeviceSort)}, or the path of a stored value.",
+        max_length=256,
+    )
     order: Literal["asc", "desc"] = Field("asc", description="Which way.")
     limit: int = Field(100, ge=1, le=1000, description="Most devices on a page.")
     cursor: str | None = Field(
@@ -94,12 +123,17 @@ class DeviceQuery(Query):
     fields: Annotated[tuple[DeviceField, ...], BeforeValidator(_words)] = Field(
         (), description="Only these fields, separated by commas; all by default."
     )
+    columns: Annotated[tuple[Column, ...], BeforeValidator(_words)] = Field(
+        (), description="Paths of stored values to show with each device, separated by commas.", max_length=20
+    )
 
 
 class ParameterQuery(Query):
     """Which parameters."""
 
     prefix: str = Field("", description="Only paths that begin so, such as Device.Hosts.", max_length=256)
+    q: Word = Field("", description="Only where the path or the value has this in it, whatever the case.")
+    writable: bool | None = Field(None, description="Only those that can be written, or only those that cannot.")
     since: AwareDatetime | None = Field(None, description="Only values that have changed after this time.")
     limit: int = Field(1000, ge=1, le=10_000, description="Most parameters on a page.")
     cursor: str | None = Field(
@@ -157,6 +191,37 @@ class HistoryQuery(Query):
     cursor: str | None = Field(
         None, description="Where the page begins: `next_cursor` of the one before.", max_length=8000
     )
+
+
+class RecentQuery(Query):
+    """Which past sessions of all devices."""
+
+    outcome: tuple[Outcome, ...] = Field((), description="Only these outcomes; may be given several times.")
+    limit: int = Field(100, ge=1, le=1000, description="Most sessions on a page.")
+    cursor: str | None = Field(
+        None, description="Where the page begins: `next_cursor` of the one before.", max_length=8000
+    )
+
+
+class MessageQuery(Query):
+    """Which recorded messages of a session."""
+
+    after_id: int = Field(0, ge=0, le=ID_MOST, description="Only messages behind this one.")
+    limit: int = Field(100, ge=1, le=1000, description="Most messages on a page.")
+
+
+class RecordingBody(Body):
+    """How long a device's sessions are to be recorded."""
+
+    minutes: int = Field(60, ge=1, le=7 * 24 * 60, description="From now on.")
+
+
+class SavedFilterBody(Body):
+    """A filter to keep."""
+
+    name: str = Field(min_length=1, max_length=64)
+    query: str = Field(max_length=4000, description="As behind the ? of the list of devices.")
+    shared: bool = Field(False, description="Whether everybody may use it.")
 
 
 FileKind = Literal["1", "2", "3", "4", "5", "6"]

@@ -21,6 +21,8 @@ TOKEN_LENGTH_MOST = 2000
 COOKIE = "lastmile_session"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
+FRAGMENT_HEADER = "X-Fragment"
+"""Of what a page fetches by itself to stay up to date."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -48,20 +50,20 @@ def identify(services: Services) -> Identity | None:
     token = request.cookies.get(cookie_name(services.settings), "")
     if not token or not _is_own_origin():
         return None
-    return identify_session(services, token)
+    # What an open page fetches by itself is no use of the session: else nobody would ever be idle.
+    return identify_session(services, token, counts=FRAGMENT_HEADER not in request.headers)
 
 
-def identify_session(services: Services, token: str) -> Identity | None:
-    """Whose browser session this is the token of."""
+def identify_session(services: Services, token: str, *, counts: bool = True) -> Identity | None:
+    """Whose browser session this is the token of; `counts`: this is a use of it. Needs no request."""
     sessions = services.access.sessions
-    signed_in = sessions.verify(token)
+    signed_in = sessions.verify(token, counts=counts)
     if signed_in is None:
         return None
     return Identity(
         principal=signed_in.principal,
         session=signed_in.session,
         csrf_token=csrf_token_of(token),
-        # To look whether a page is still open is no use of it: else an open page would never time out.
         still_valid=lambda: sessions.verify(token, counts=False) is not None,
     )
 

@@ -13,6 +13,7 @@ from agent.web.metrics import CONTENT_TYPE, Metrics
 from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
 from agent.web.routes_alerts import ALERT_RULES, ALERTS
+from agent.web.routes_device_pages import DEVICE_PAGES
 from agent.web.routes_devices import DEVICES, TASKS
 from agent.web.routes_history import HISTORY
 from agent.web.schemas import (
@@ -41,6 +42,7 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
     return (
         *_READING,
         *_CHANGING,
+        *DEVICE_PAGES,
         *HISTORY,
         *ALERTS,
         *ALERT_RULES,

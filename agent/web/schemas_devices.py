@@ -56,10 +56,18 @@ class Device(View):
     session: Session
 
 
+class ListedDevice(Device):
+    """A device in a list."""
+
+    columns: dict[str, str] = Field(
+        {}, description="Stored values that were asked for, by path; none it does not have."
+    )
+
+
 class DevicePage(View):
     """Some devices."""
 
-    devices: tuple[Device | dict[str, Any], ...] = Field(
+    devices: tuple[ListedDevice | dict[str, Any], ...] = Field(
         description="With `fields` in the query each has these and no others."
     )
     total: int = Field(description="How many match the filters, on all pages.")
@@ -188,6 +196,8 @@ class PastSession(View):
     parameters: int = Field(description="Values that came in it.")
     worker: str
     peer: str | None
+    tag: str = Field(description="Names the session among the recorded ones.")
+    recorded: bool = Field(description="Whether messages of it were kept.")
 
 
 class DeviceSessions(View):

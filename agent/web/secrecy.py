@@ -10,7 +10,8 @@ from agent.acs.tasks import redact_arguments
 
 HIDDEN = "***"
 _SECRET = re.compile(
-    r"(?:password|passwd|passphrase|presharedkey|wepkey|privatekey|encryptionkey|secret|pin|puk)[0-9]*$", re.IGNORECASE
+    r"(?:password|passwd|pwd|passphrase|presharedkey|wepkey|privatekey|encryptionkey|authkey|secret|pin|puk)[0-9]*$",
+    re.IGNORECASE,
 )
 
 

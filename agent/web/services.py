@@ -27,8 +27,11 @@ from agent.store.listen import Listener
 from agent.store.operator_sessions import OperatorSessions
 from agent.store.operators import Operators
 from agent.store.passwords import Passwords
+from agent.store.recordings import Recordings
 from agent.store.rows import Scope
+from agent.store.saved_filters import SavedFilters
 from agent.store.scoping import Scoped
+from agent.store.search_parameters import SearchParameters
 from agent.store.session_history import SessionHistory
 from agent.store.setup_links import SetupLinks
 from agent.store.sign_in_attempts import SignInAttempts
@@ -57,6 +60,9 @@ class DeviceServices:
     files: Files
     credentials: Credentials
     statistics: AcsStatistics
+    search: SearchParameters
+    saved_filters: SavedFilters
+    recordings: Recordings
 
     def within(self, scope: Scope) -> DeviceServices:
         """The same, as somebody of this scope may see and change it."""

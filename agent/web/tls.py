@@ -52,20 +52,17 @@ def server_options(certificate: Certificate | None) -> dict[str, Any]:
     }
 
 
-def watch_certificate(
-    settings: WebSettings, served: Certificate, *, look_seconds: float = LOOK_SECONDS
-) -> threading.Thread:
+def watch_certificate(settings: WebSettings, served: Certificate) -> threading.Thread:
     """For the process that serves: when the certificate is near its end, or another is there in its place, have the
     process above replace this one (SIGHUP), since a certificate is only read at the start."""
-    arguments = (settings, served, look_seconds)
-    thread = threading.Thread(target=_watch, args=arguments, name="certificate", daemon=True)
+    thread = threading.Thread(target=_watch, args=(settings, served), name="certificate", daemon=True)
     thread.start()
     return thread
 
 
-def _watch(settings: WebSettings, served: Certificate, look_seconds: float) -> None:
+def _watch(settings: WebSettings, served: Certificate) -> None:
     pause = threading.Event()
-    while not pause.wait(look_seconds):
+    while not pause.wait(LOOK_SECONDS):
         try:
             there = certificate_of(settings)
         except ConfigError as error:

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 from flask import Response
 from pydantic import BaseModel
 
-from agent.store.device_errors import DeviceBusyError, PlaceError, RefusedError
-from agent.store.device_query import DeviceFilter, DeviceOrder
-from agent.store.device_rows import DeviceState, ParameterRow
+from agent.store.device_errors import DeviceBusyError, RefusedError
+from agent.store.device_rows import DeviceRow, DeviceState, ParameterRow
 from agent.store.rows import Role
-from agent.web.cursors import parse_cursor, refuse_cursor, render_cursor
+from agent.web.cursors import parse_cursor, render_cursor
+from agent.web.device_list import fetch_listing
 from agent.web.device_requests import DeviceQuery, ParameterQuery, TagsBody
 from agent.web.endpoint import Call, NoBody, Query
 from agent.web.errors import ApiError
 from agent.web.finding import find_device, no_such_device
-from agent.web.schemas_devices import Device, DevicePage, Parameter, ParameterList, Tags
+from agent.web.schemas_devices import Device, DevicePage, ListedDevice, Parameter, ParameterList, Tags
 from agent.web.secrecy import hide, is_secret
-from agent.web.security import require
 
 
 def list_devices(call: Call[DeviceQuery, NoBody]) -> DevicePage:
     """Some devices."""
     query = call.query
-    order = DeviceOrder(sort=query.sort, descending=query.order == "desc", after=_place(query), limit=query.limit)
-    try:
-        page = call.services.acs.devices.fetch_page(_filter(call), order)
-    except PlaceError as error:
-        raise refuse_cursor() from error
-    devices = tuple(Device.model_validate(row) for row in page.devices)
-    wanted = set(query.fields)
+    listing = fetch_listing(call.services.acs, call.caller, query)
+    devices = tuple(list_device(row, listing.columns[row.device_id]) for row in listing.rows)
+    wanted = {*query.fields, *(("columns",) if query.columns else ())}
     return DevicePage(
-        devices=tuple(device.model_dump(include=wanted) for device in devices) if wanted else devices,
-        total=page.total,
-        next_cursor=render_cursor(query.sort, query.order, *page.next_cursor) if page.next_cursor else None,
+        devices=tuple(device.model_dump(include=wanted) for device in devices) if query.fields else devices,
+        total=listing.total,
+        next_cursor=listing.next_cursor,
     )
 
 
@@ -70,13 +66,19 @@ def refuse_device(call: Call[Query, NoBody]) -> Device:
 def list_parameters(call: Call[ParameterQuery, NoBody]) -> ParameterList:
     """Some stored values of one device."""
     query = call.query
+    open_to_all = call.caller.role.allows(Role.OPERATOR)
     (after,) = parse_cursor(query.cursor, 1) if query.cursor is not None else (None,)
     page = call.services.acs.parameters.fetch_page(
-        call.path["device_id"], prefix=query.prefix, since=query.since, after=after, limit=query.limit
+        call.path["device_id"],
+        prefix=query.prefix,
+        since=query.since,
+        after=after,
+        limit=query.limit,
+        matching=matching_text(query.q, open_to_all) if query.q else None,
+        writable=query.writable,
     )
     if page is None:
         raise no_such_device()
-    open_to_all = call.caller.role.allows(Role.OPERATOR)
     return ParameterList(
         parameters=tuple(_show_parameter(row, open_to_all) for row in page.parameters),
         total=page.total,
@@ -109,36 +111,9 @@ def remove_tag(call: Call[Query, NoBody]) -> Tags:
     return _change_tags(call, "device.tags.remove", (call.path["tag"],))
 
 
-def _filter(call: Call[DeviceQuery, NoBody]) -> DeviceFilter:
-    query = call.query
-    pairs = tuple(each.partition(":") for each in query.parameter)
-    for path, colon, _ in pairs:
-        if not path or not colon:
-            message = "parameter is PATH:VALUE, such as Device.DeviceInfo.ModelName:EG8145V5"
-            raise ApiError(HTTPStatus.BAD_REQUEST, "bad_request", message)
-        if is_secret(path):
-            # Who may not see a value may not guess it either.
-            require(call.caller, Role.OPERATOR)
-    return DeviceFilter(
-        serial_number=query.serial_number,
-        oui=query.oui,
-        product_class=query.product_class,
-        manufacturer=query.manufacturer,
-        software_version=query.software_version,
-        states=query.state,
-        online=query.online,
-        tags=query.tag,
-        parameters=tuple((path, value) for path, _, value in pairs),
-    )
-
-
-def _place(query: DeviceQuery) -> tuple[str, str] | None:
-    if query.cursor is None:
-        return None
-    sort, order, key, device_id = parse_cursor(query.cursor, 4)
-    if (sort, order) != (query.sort.value, query.order):
-        raise refuse_cursor()
-    return key, device_id
+def list_device(row: DeviceRow, columns: dict[str, str]) -> ListedDevice:
+    """A device of a list, with its stored values."""
+    return ListedDevice(**Device.model_validate(row).model_dump(), columns=columns)
 
 
 def _decide(call: Call[Query, NoBody], state: DeviceState) -> Device:
@@ -149,6 +124,14 @@ def _decide(call: Call[Query, NoBody], state: DeviceState) -> Device:
         raise no_such_device()
     call.trail.after({"state": changed.state.value})
     return Device.model_validate(changed)
+
+
+def matching_text(text: str, open_to_all: bool) -> Callable[[str, str], bool]:
+    """Whether a path or a value has the text in it; the value of a secret only for those who may see it."""
+    wanted = text.casefold()
+    return lambda path, value: (
+        wanted in path.casefold() or ((open_to_all or not is_secret(path)) and wanted in value.casefold())
+    )
 
 
 def _show_parameter(row: ParameterRow, open_to_all: bool) -> Parameter:

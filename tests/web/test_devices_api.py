@@ -159,9 +159,11 @@ class TestDevice:
         assert client.post(path_of(device, "/refuse"), headers=operator).get_json()["state"] == "refused"
         assert client.post(path_of("nobody", "/accept"), headers=operator).status_code == 404
         assert client.post(path_of(device, "/accept"), headers=operator, json={"x": 1}).status_code == 400
-        assert [(each.action, each.target, each.details) for each in services.audit.fetch()] == [
-            ("device.refused", device, {"before": "accepted"}),
-            ("device.accepted", device, {"before": "held"}),
+        assert [
+            (each.action, each.target, each.before, each.after, each.outcome) for each in services.audit.fetch()
+        ] == [
+            ("device.refused", device, {"state": "accepted"}, {"state": "refused"}, "done"),
+            ("device.accepted", device, {"state": "held"}, {"state": "accepted"}, "done"),
         ]
 
     def test_deleting(

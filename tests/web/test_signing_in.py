@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -170,6 +172,18 @@ def test_sessions_end_by_themselves(services: Services, anna: FlaskClient, late:
     assert services.access.sessions.forget_ended() == 1
 
 
+def test_an_open_page_does_not_keep_its_session_alive(services: Services, anna: FlaskClient) -> None:
+    def used() -> object:
+        return rows(services.database.url, "SELECT used_at FROM operator_sessions")
+
+    rows(services.database.url, "UPDATE operator_sessions SET used_at = now() - interval '30 minutes'")
+    before = used()
+    assert anna.get("/modems", headers={"X-Fragment": "1"}).status_code == 200
+    assert used() == before
+    assert anna.get("/modems").status_code == 200
+    assert used() != before
+
+
 def test_forms_of_other_sites_sign_nobody_in(app: Flask, services: Services) -> None:
     add_operator(services, "anna", Role.OPERATOR)
     data = {"name": "anna", "password": PASSWORD}
@@ -231,6 +245,17 @@ class TestSetupLinks:
         assert anna.get("/api/modems").status_code == 401
         assert sign_in(browser(app), "anna") == 401
         assert sign_in(browser(app), "anna", new) == 303
+
+    def test_no_link_gets_into_the_log(self, app: Flask, services: Services, caplog: pytest.LogCaptureFixture) -> None:
+        token = services.access.links.create(None, "test")
+        with caplog.at_level(logging.DEBUG):
+            assert browser(app).get(f"/setup/{token}").status_code == 200
+            browser(app).post(f"/setup/{token}", data={"name": "root", "password": PASSWORD, "again": PASSWORD})
+            assert sign_in(browser(app), "root", PASSWORD) == 303
+        told = " ".join(str(vars(record)) for record in caplog.records)
+        assert "/setup/…" in told
+        assert token not in told
+        assert PASSWORD not in told
 
     def test_links_end(self, app: Flask, services: Services) -> None:
         first = services.access.links.create(None, "test")

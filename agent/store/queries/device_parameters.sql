@@ -19,3 +19,16 @@ SELECT entries, false AS own FROM model_parameters WHERE model_id = %(model)s AN
 UNION ALL
 SELECT entries, true FROM parameter_exceptions WHERE device_id = %(device)s
 ORDER BY own
+
+-- name: fetch_by_words
+SELECT inform."values" FROM devices JOIN device_informs AS inform ON inform.device_id = devices.id
+WHERE devices.device_id = %(device_id)s
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
+UNION ALL
+SELECT chunk."values" FROM devices JOIN parameter_chunks AS chunk ON chunk.device_id = devices.id
+WHERE devices.device_id = %(device_id)s
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
+AND chunk.top IN (SELECT root || word FROM unnest(ARRAY['Device.', 'InternetGatewayDevice.']) AS root,
+    unnest(%(words)s::text[]) AS word)

@@ -29,20 +29,6 @@ WHERE (%(scope_tags)s::text[] IS NULL OR EXISTS (
     SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 ORDER BY wanted.place
 
--- Not by containment: that is taken for cheaper than comparing the top, and would unpack every chunk.
-
--- name: find_by_value
-SELECT device_id FROM parameter_chunks AS chunk WHERE chunk.top = %(top)s AND chunk."values" ->> %(path)s::text = %(value)s
-UNION
-SELECT device_id FROM device_informs AS inform WHERE inform."values" ->> %(path)s::text = %(value)s
-
--- name: find_by_value_among
-SELECT device_id FROM parameter_chunks AS chunk
-WHERE chunk.device_id = ANY(%(ids)s::bigint[]) AND chunk.top = %(top)s AND chunk."values" ->> %(path)s::text = %(value)s
-UNION
-SELECT device_id FROM device_informs AS inform
-WHERE inform.device_id = ANY(%(ids)s::bigint[]) AND inform."values" ->> %(path)s::text = %(value)s
-
 -- The pieces of the page of a list (agent.store.device_query puts them together).
 
 -- name: from_devices
@@ -77,9 +63,6 @@ devices.state = ANY(%(states)s::text[])
 devices.id IN (
     SELECT device_id FROM device_tags WHERE tag = ANY(%(tags)s::text[])
     GROUP BY device_id HAVING count(*) = cardinality(%(tags)s::text[]))
-
--- name: where_ids
-devices.id = ANY(%(ids)s::bigint[])
 
 -- name: where_scope
 devices.id IN (SELECT device_id FROM device_tags WHERE tag = ANY(%(scope_tags)s::text[]))

@@ -15,24 +15,6 @@ SELECT serial,
         FILTER (WHERE tx_before IS NOT NULL), 0)::bigint AS tx_bytes
 FROM steps GROUP BY serial
 
--- name: fetch_series
-WITH steps AS (
-    SELECT at, serial, rsrp_dbm, rsrq_db, sinr_db, rx_bytes, tx_bytes,
-        lag(rx_bytes) OVER in_time AS rx_before, lag(tx_bytes) OVER in_time AS tx_before
-    FROM modem_samples WHERE at >= %(since)s AND serial = ANY(%(serials)s::text[])
-        AND (%(scope_hosts)s::text[] IS NULL OR EXISTS (
-        SELECT FROM modems WHERE modems.serial = modem_samples.serial AND modems.host = ANY(%(scope_hosts)s::text[])))
-    WINDOW in_time AS (PARTITION BY serial ORDER BY at)
-)
-SELECT (floor(extract(epoch FROM at) / %(step)s) * %(step)s)::bigint AS at,
-    avg(rsrp_dbm)::float8 AS rsrp_dbm, min(rsrp_dbm)::float8 AS rsrp_least_dbm,
-    avg(rsrq_db)::float8 AS rsrq_db, avg(sinr_db)::float8 AS sinr_db,
-    (sum(CASE WHEN rx_bytes >= rx_before THEN rx_bytes - rx_before ELSE rx_bytes END)
-        FILTER (WHERE rx_before IS NOT NULL))::float8 AS rx_bytes,
-    (sum(CASE WHEN tx_bytes >= tx_before THEN tx_bytes - tx_before ELSE tx_bytes END)
-        FILTER (WHERE tx_before IS NOT NULL))::float8 AS tx_bytes
-FROM steps GROUP BY 1 ORDER BY 1
-
 -- name: fetch_latest_events
 SELECT id, at, kind, serial, host, device_id, payload::text AS payload
 FROM events WHERE CASE
@@ -53,7 +35,11 @@ WHERE serial = %(serial)s AND channel = ANY(%(channels)s::text[])
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: fetch_processes
-SELECT application_name AS name, coalesce(host(client_addr), '') AS address, count(*)::integer AS connections,
+SELECT
+    -- Those that listen, and the one that holds the host's lock, are part of their process.
+    CASE application_name WHEN 'lastmile-presence' THEN 'lastmile agent'
+        ELSE regexp_replace(application_name, ' listen$', '') END AS name,
+    coalesce(host(client_addr), '') AS address, count(*)::integer AS connections,
     min(backend_start) AS since
 FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'lastmile%%'

@@ -32,5 +32,13 @@ DELETE FROM connection_requests WHERE id IN (
     WHERE requested_at < now() - make_interval(days => %(days)s) AND state IN ('done', 'failed')
     ORDER BY requested_at LIMIT %(rows)s)
 
+-- name: delete_session_messages
+DELETE FROM session_messages WHERE id IN (
+    SELECT id FROM session_messages WHERE at < now() - make_interval(days => %(days)s) ORDER BY at LIMIT %(rows)s)
+
+-- name: delete_recordings
+DELETE FROM session_recordings WHERE device_id IN (
+    SELECT device_id FROM session_recordings WHERE until < now() - make_interval(days => %(days)s) LIMIT %(rows)s)
+
 -- name: maintain_session_partitions
 SELECT maintain_session_partitions(%(days)s)

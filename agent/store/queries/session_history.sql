@@ -21,10 +21,27 @@ ORDER BY session.started_at, devices.device_id LIMIT %(limit)s
 -- name: fetch_past
 SELECT
     past.id, devices.device_id, past.started_at, past.ended_at, past.inform_events, past.messages_exchanged,
-    past.outcome, past.reason, past.parameters, past.worker, host(past.peer) AS peer
+    past.outcome, past.reason, past.parameters, past.worker, host(past.peer) AS peer, past.tag,
+    EXISTS (SELECT FROM session_messages AS message WHERE message.device_id = past.device_id AND message.tag = past.tag)
+        AS recorded
 FROM devices JOIN sessions AS past ON past.device_id = devices.id
 WHERE devices.serial_number = %(serial_number)s
 AND (%(before_at)s::text IS NULL OR (past.ended_at, past.id) < (%(before_at)s::timestamptz, %(before_id)s))
+AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
+    SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
+ORDER BY past.ended_at DESC, past.id DESC LIMIT %(limit)s
+
+-- name: fetch_recent
+-- Only a stretch of time is looked at: its rows lie together, and the index by time tells which pages have them.
+SELECT
+    past.id, devices.device_id, past.started_at, past.ended_at, past.inform_events, past.messages_exchanged,
+    past.outcome, past.reason, past.parameters, past.worker, host(past.peer) AS peer, past.tag,
+    EXISTS (SELECT FROM session_messages AS message WHERE message.device_id = past.device_id AND message.tag = past.tag)
+        AS recorded
+FROM sessions AS past JOIN devices ON devices.id = past.device_id
+WHERE past.ended_at > %(from)s AND past.ended_at <= %(to)s
+AND (%(outcomes)s::text[] IS NULL OR past.outcome = ANY(%(outcomes)s::text[]))
+AND (%(before_id)s::bigint IS NULL OR (past.ended_at, past.id) < (%(to)s, %(before_id)s))
 AND (%(scope_tags)s::text[] IS NULL OR EXISTS (
     SELECT FROM device_tags WHERE device_tags.device_id = devices.id AND tag = ANY(%(scope_tags)s::text[])))
 ORDER BY past.ended_at DESC, past.id DESC LIMIT %(limit)s

@@ -30,6 +30,7 @@ from agent.web.cwmp.bodies import BodyWatch, TooSlow
 from agent.web.cwmp.body import TooLarge, UnknownCoding, charset_of, read_body
 from agent.web.cwmp.cookies import SessionCookies
 from agent.web.cwmp.counters import Counters
+from agent.web.cwmp.recording import SessionRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Exchange:
         *,
         worker: str,
         bodies: BodyWatch | None = None,
+        recorder: SessionRecorder | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -98,6 +100,7 @@ class Exchange:
         self._bodies = bodies or BodyWatch()
         self._cookies = SessionCookies(store.transfer_key)
         self._limits = replace(LIMITS, size_bytes=settings.body_bytes_most)
+        self._recorder = recorder
         self._working = threading.BoundedSemaphore(settings.threads)
         self._retries = RetryPolicy(retries_most=settings.fault_retries, first_seconds=settings.fault_retry_seconds)
 
@@ -132,15 +135,20 @@ class Exchange:
     def _answer_message(
         self, body: bytes, key: SessionKey | None, environ: Mapping[str, Any], peer: str | None, passed: Passed
     ) -> Answer:
+        charset = charset_of(environ.get("CONTENT_TYPE", ""))
         try:
-            envelope = self._decode(body, charset_of(environ.get("CONTENT_TYPE", "")))
+            envelope = self._decode(body, charset)
         except ProtocolError as exc:
             return self._bad_message(exc, key, peer, passed)
         if envelope is not None and isinstance(envelope.message, soap.Inform):
-            return self._begin(envelope, envelope.message, peer, passed)
-        if key is None:
-            key = self._without_cookie(envelope, peer, passed)
-        return self._go_on(envelope, key, environ, peer, passed)
+            answer, key = self._begin(envelope, envelope.message, peer, passed)
+        else:
+            if key is None:
+                key = self._without_cookie(envelope, peer, passed)
+            answer, key = self._go_on(envelope, key, environ, peer, passed)
+        if key is not None and self._recorder is not None:
+            self._recorder.keep(key, body, charset, answer)
+        return answer
 
     def _decode(self, body: bytes, charset: str | None) -> soap.Envelope | None:
         return decode(body, charset=charset, limits=self._limits) if body.strip() else None
@@ -177,25 +185,28 @@ class Exchange:
 
     # Inform
 
-    def _begin(self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed) -> Answer:
+    def _begin(
+        self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed
+    ) -> tuple[Answer, SessionKey | None]:
+        """The answer to an Inform, and the session that it has begun."""
         device_id = inform.identity.device_id
         if self._settings.authentication != ("none",) and not passed.shown:
-            return self._gate.challenge(stale=False)
+            return self._gate.challenge(stale=False), None
         if not self._gate.may_speak_for(passed.principal, inform):
             logger.warning(
                 "a CPE claims to be another device",
                 extra={"DEVICE_ID": device_id, "PRINCIPAL": passed.principal, "PEER": peer},
             )
-            return refuse(HTTPStatus.FORBIDDEN, "these credentials are not this device's")
+            return refuse(HTTPStatus.FORBIDDEN, "these credentials are not this device's"), None
         begun = self._store.begin(self._facts(envelope, inform, peer, passed))
         self._counters.count("informs_total", "verdict", begun.verdict.value)
         if begun.key is None:
-            return self._not_begun(begun.verdict, device_id, peer)
+            return self._not_begun(begun.verdict, device_id, peer), None
         tasks = [task for event in inform.events if (task := task_of_command_key(event.command_key)) is not None]
         if tasks:
             self._store.tasks_done_by_event(begun.key.device, tasks)
         reply = soap.Envelope(message=soap.InformResponse(), id=envelope.id, version=envelope.version)
-        return message(encode(reply), ("Set-Cookie", self._cookies.render(begun.key)))
+        return message(encode(reply), ("Set-Cookie", self._cookies.render(begun.key))), begun.key
 
     def _facts(self, envelope: soap.Envelope, inform: soap.Inform, peer: str | None, passed: Passed) -> InformFacts:
         values = {each.name: each.value for each in inform.parameters}
@@ -243,14 +254,15 @@ class Exchange:
         environ: Mapping[str, Any],
         peer: str | None,
         passed: Passed,
-    ) -> Answer:
+    ) -> tuple[Answer, SessionKey | None]:
+        """The answer to what comes after, and the session when the sender is in it."""
         if key is None:
-            return self._no_session(envelope)
+            return self._no_session(envelope), None
         nonce = passed.nonce
         for _ in range(TASKS_DROPPED_MOST):
             loaded = self._store.load(key, principal=passed.principal, peer=peer, empty=envelope is None, nonce=nonce)
             if loaded.verdict != "open":
-                return self._not_open(loaded.verdict, envelope, peer)
+                return self._not_open(loaded.verdict, envelope, peer), key if loaded.verdict == "ended" else None
             try:
                 task = self._next_task(loaded, environ)
             except ProtocolError as exc:
@@ -259,8 +271,8 @@ class Exchange:
                 self._store.fail_task(loaded.task or 0, str(exc))
                 nonce = None  # used up by now
                 continue
-            return self._step(envelope, key, loaded, task)
-        return wait(self._settings.retry_after_seconds, "too many tasks of this device cannot be sent")
+            return self._step(envelope, key, loaded, task), key
+        return wait(self._settings.retry_after_seconds, "too many tasks of this device cannot be sent"), key
 
     def _not_open(self, verdict: str, envelope: soap.Envelope | None, peer: str | None) -> Answer:
         match verdict:

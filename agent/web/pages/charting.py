@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import Response, abort, jsonify, request
 
-from agent.core.clock import wall
 from agent.web.pages import series
 from agent.web.pages.series import Metric
-from agent.web.pages.sights import Window, measurements
+from agent.web.pages.sights import Asked, measurements
 
 
 def asked_hours(default: int = 24) -> int:
@@ -21,10 +20,8 @@ def asked_hours(default: int = 24) -> int:
 
 def chart(metric: Metric, serials: tuple[str, ...], hours: int) -> dict[str, Any]:
     """The chart's data."""
-    step = series.step_seconds(hours)
-    rows = measurements(Window(serials=serials, hours=hours, step_seconds=step))
-    end = wall().timestamp()
-    return series.columns(metric, rows, step, end - hours * 3600, end)
+    measured = measurements(Asked(serials=serials, hours=hours))
+    return series.columns(metric, measured.steps, measured.window)
 
 
 def answer(metrics: dict[str, Metric], serials: tuple[str, ...]) -> Response:

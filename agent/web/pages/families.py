@@ -4,6 +4,30 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from agent.web.pages import modems, overview, signing_in
+from agent.web.pages import (
+    account,
+    audit,
+    cpe_lists,
+    device,
+    device_parameters,
+    devices,
+    modems,
+    operators,
+    overview,
+    settings,
+    signing_in,
+)
 
-FAMILIES: tuple[Blueprint, ...] = (signing_in.blueprint, overview.blueprint, modems.blueprint)
+FAMILIES: tuple[Blueprint, ...] = (
+    signing_in.blueprint,
+    overview.blueprint,
+    modems.blueprint,
+    devices.blueprint,
+    device.blueprint,
+    device_parameters.blueprint,
+    cpe_lists.blueprint,
+    account.blueprint,
+    operators.blueprint,
+    audit.blueprint,
+    settings.blueprint,
+)

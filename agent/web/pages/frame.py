@@ -10,13 +10,15 @@ from flask import Flask, Response, g, make_response, render_template, request
 from jinja2 import StrictUndefined
 
 from agent.core.clock import wall
+from agent.core.errors import DeadlineExceeded, TransientError
 from agent.core.templates import templates_directory
 from agent.store.rows import Role
 from agent.version import __version__
 from agent.web.errors import ERROR_PAGE, ApiError
-from agent.web.pages import formats, tones
+from agent.web.identity import identify
+from agent.web.pages import device_formats, formats, tones
 from agent.web.pages.assets import PREFIX, Assets
-from agent.web.pages.context import provide
+from agent.web.pages.context import all_services, provide
 from agent.web.pages.families import FAMILIES
 from agent.web.pages.navigation import groups_for
 from agent.web.pages.sights import provide_sights
@@ -36,7 +38,7 @@ def install_pages(app: Flask, services: Services) -> None:
     app.template_folder = str(folder)
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(formats.FILTERS)
+    app.jinja_env.filters.update({**formats.FILTERS, **device_formats.FILTERS})
     app.jinja_env.globals.update(url_static=assets.url, tone_of=tones.tone_of, product_version=__version__)
     provide(app, services)
     provide_sights(app, services)
@@ -61,6 +63,8 @@ def render_error_page(error: ApiError) -> Response | None:
     """The failure as a page; None when the request was for none."""
     if not wants_page():
         return None
+    if error.status == HTTPStatus.NOT_FOUND and "principal" not in g:
+        _recognise()
     try:
         status = HTTPStatus(error.status)
         title = _TITLES.get(status, status.phrase)
@@ -70,6 +74,16 @@ def render_error_page(error: ApiError) -> Response | None:
     response = make_response(text, error.status)
     response.headers.extend(error.headers)
     return response
+
+
+def _recognise() -> None:
+    """No guard stands before a path that there is not: who is signed in keeps the navigation all the same."""
+    try:
+        identity = identify(all_services())
+    except (TransientError, DeadlineExceeded):
+        return
+    if identity is not None:
+        g.principal, g.csrf_token = identity.principal, identity.csrf_token
 
 
 _TITLES = {

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from agent.store.rows import Principal, Role
 from agent.web.errors import ApiError
-from agent.web.identity import SAFE_METHODS, client_address, identify
+from agent.web.identity import FRAGMENT_HEADER, SAFE_METHODS, client_address, identify
 from agent.web.pages.context import all_services
 from agent.web.security import require, require_own_page
 
@@ -64,7 +64,10 @@ def safe_next(text: str) -> str:
 
 
 def _ask_to_sign_in() -> Response | AnyResponse:
-    by_script = "HX-Request" in request.headers or request.headers.get("Sec-Fetch-Dest", "document") == "empty"
+    by_script = (
+        any(name in request.headers for name in ("HX-Request", FRAGMENT_HEADER))
+        or request.headers.get("Sec-Fetch-Dest", "document") == "empty"
+    )
     if by_script or request.method not in SAFE_METHODS:
         raise ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", "you are signed out; sign in again")
     wanted = request.full_path.removesuffix("?")

@@ -19,7 +19,8 @@ from agent.web.pages.attention import SILENT_AFTER
 from agent.web.pages.context import services
 from agent.web.pages.guard import page
 from agent.web.pages.modem_list import ModemLines, select
-from agent.web.pages.sights import glances, traffic_today
+from agent.web.pages.proxy_access import rules_of
+from agent.web.pages.sights import glances, standing, traffic_today
 from agent.web.pages.way import look
 
 blueprint = Blueprint("modems", __name__)
@@ -58,6 +59,7 @@ def show(serial: str) -> str:
         hours=hours,
         windows=series.HOURS,
         captions=captions,
+        rules=rules_of(services().in_force, modem.host, services().machine_name),
         log=_log(modem.serial),
         channels=CHANNELS,
         channel=_channel(),
@@ -109,10 +111,10 @@ def show_series(serial: str) -> Response:
 
 
 def _select() -> ModemLines:
-    at, found = wall(), services()
-    silent = frozenset(host.name for host in found.fleet.fetch_hosts() if at - host.last_seen > SILENT_AFTER)
+    at, now = wall(), standing()
+    silent = frozenset(host.name for host in now.hosts if at - host.last_seen > SILENT_AFTER)
     given = {name: request.args.getlist(name) for name in request.args}
-    return select(found.fleet.fetch_modems(), traffic_today(), silent, given)
+    return select(now.modems, traffic_today(), silent, given)
 
 
 def _about(modem: ModemRow) -> dict[str, object]:

@@ -54,7 +54,7 @@ GROUPS = (
         entries=(
             Entry(label="Audit", path="/audit", icon="audit", role=Role.ADMIN),
             Entry(label="Operators", path="/operators", icon="operator", role=Role.ADMIN),
-            Entry(label="Settings", path="/settings", icon="settings"),
+            Entry(label="Settings", path="/settings", icon="settings", role=Role.ADMIN),
         ),
     ),
 )

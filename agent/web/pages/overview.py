@@ -9,16 +9,14 @@ from datetime import datetime
 
 from flask import Blueprint, Response, render_template
 
-from agent.acs.tasks import TaskStatus
 from agent.core.clock import wall
 from agent.modem.model import ModemState
-from agent.store.device_rows import DeviceCounts, DeviceState, EndedCounts, OpenCounts
-from agent.store.rows import HostRow, ModemRow, Role
+from agent.store.device_rows import DeviceState
+from agent.store.rows import ModemRow, Role
 from agent.web.pages import charting, series
 from agent.web.pages.attention import SILENT_AFTER, Concern, concerns
-from agent.web.pages.context import services
 from agent.web.pages.guard import page
-from agent.web.pages.sights import glances, traffic_today
+from agent.web.pages.sights import Standing, glances, standing, traffic_today
 from agent.web.pages.telling import Told, tell
 from agent.web.pages.tones import tone_of
 
@@ -29,22 +27,15 @@ HOURS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """Everything that the overview shows besides charts and events."""
+    """What the overview makes of how everything stands."""
 
-    at: datetime
-    modems: Sequence[ModemRow]
-    hosts: Sequence[HostRow]
+    now: Standing
     silent: frozenset[str]
     """Hosts whose agent was not heard of lately."""
     apart: Sequence[tuple[str, int]]
     """How many modems that are not online are of which tone, the worst first."""
     online: int
-    devices: DeviceCounts
     held: int
-    tasks: dict[TaskStatus, int]
-    faults: int
-    open: OpenCounts
-    ended: EndedCounts
     ended_today: int
     rx_bytes: int
     tx_bytes: int
@@ -56,7 +47,7 @@ class Glance:
 def show() -> str:
     """The page."""
     glance = look()
-    serials = tuple(modem.serial for modem in glance.modems)
+    serials = tuple(modem.serial for modem in glance.now.modems)
     captions = {
         name: series.summary(metric, charting.chart(metric, serials, HOURS), HOURS)
         for name, metric in series.OF_FLEET.items()
@@ -96,7 +87,7 @@ def show_workers() -> str:
 @page(Role.VIEWER)
 def show_series() -> Response:
     """The data of the fleet's charts."""
-    serials = tuple(modem.serial for modem in services().fleet.fetch_modems())
+    serials = tuple(modem.serial for modem in standing().modems)
     return charting.answer(series.OF_FLEET, serials)
 
 
@@ -107,30 +98,18 @@ def latest() -> tuple[tuple[datetime, int, Told], ...]:
 
 def look() -> Glance:
     """How everything stands now."""
-    at, found = wall(), services()
-    modems, hosts = found.fleet.fetch_modems(), found.fleet.fetch_hosts()
-    statistics = found.acs.statistics
-    devices, faults = statistics.count_devices(), statistics.count_faults()
-    ended = statistics.count_sessions_today()
-    traffic = traffic_today()
-    passed = [traffic[modem.serial] for modem in modems if modem.serial in traffic]
+    at, now, traffic = wall(), standing(), traffic_today()
+    passed = [traffic[modem.serial] for modem in now.modems if modem.serial in traffic]
     return Glance(
-        at=at,
-        modems=modems,
-        hosts=hosts,
-        silent=frozenset(host.name for host in hosts if at - host.last_seen > SILENT_AFTER),
-        apart=_apart(modems),
-        online=sum(modem.status is ModemState.ONLINE for modem in modems),
-        devices=devices,
-        held=devices.in_state(DeviceState.HELD),
-        tasks=statistics.count_tasks(),
-        faults=faults,
-        open=statistics.count_open_sessions(),
-        ended=ended,
-        ended_today=sum(ended.by_outcome.values()),
+        now=now,
+        silent=frozenset(host.name for host in now.hosts if at - host.last_seen > SILENT_AFTER),
+        apart=_apart(now.modems),
+        online=sum(modem.status is ModemState.ONLINE for modem in now.modems),
+        held=now.devices.in_state(DeviceState.HELD),
+        ended_today=sum(now.ended.by_outcome.values()),
         rx_bytes=sum(row.rx_bytes for row in passed),
         tx_bytes=sum(row.tx_bytes for row in passed),
-        concerns=concerns(modems=modems, hosts=hosts, devices=devices, faults=faults, at=at),
+        concerns=concerns(modems=now.modems, hosts=now.hosts, devices=now.devices, faults=now.faults, at=at),
     )
 
 

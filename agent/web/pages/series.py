@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.store.glances import SeriesRow
+from agent.store.history import ModemStep
+from agent.store.history_steps import Window
 from agent.web.pages.formats import NOTHING, measured, quantity
 
-HOURS = (6, 24, 168, 720)
+HOURS = (6, 24, 168, 720, 8760)
 """The windows that a chart may have."""
-POINTS = 300
-LEAST_STEP_SECONDS = 120
-"""Modems are measured about once a minute; shorter steps would be full of holes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +20,7 @@ class Line:
 
     label: str
     column: str
-    """Of SeriesRow."""
+    """Of ModemStep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,29 +61,26 @@ OF_MODEM = {metric.name: metric for metric in (SIGNAL, QUALITY, TRAFFIC)}
 OF_FLEET = {metric.name: metric for metric in (TRAFFIC, FLEET_SIGNAL)}
 
 
-def step_seconds(hours: int) -> int:
-    """The length of a step, so that the window has about POINTS of them."""
-    return max(LEAST_STEP_SECONDS, hours * 3600 // POINTS // 60 * 60)
-
-
-def columns(metric: Metric, rows: Sequence[SeriesRow], step: int, begin: float, end: float) -> dict[str, Any]:
+def columns(metric: Metric, steps: Sequence[ModemStep], window: Window) -> dict[str, Any]:
     """The chart's JSON: times, and for each line its values; None in steps without a measurement."""
-    by_time = {row.at: row for row in rows}
-    times = range(int(begin) // step * step, int(end) + 1, step)
+    by_time = {step.at: step for step in steps}
     # The step that is under way is not full yet: a rate of it would always dive.
-    times = times[:-1] if metric.is_rate else times
+    times = window.times[:-1] if metric.is_rate else window.times
     return {
         "unit": metric.unit,
-        "step": step,
+        "step": window.step_seconds,
         "times": list(times),
         "lines": [
-            {"label": line.label, "values": [_value(metric, line, by_time.get(at), step) for at in times]}
+            {
+                "label": line.label,
+                "values": [_value(metric, line, by_time.get(at), window.step_seconds) for at in times],
+            }
             for line in metric.lines
         ],
     }
 
 
-def _value(metric: Metric, line: Line, row: SeriesRow | None, step: int) -> float | None:
+def _value(metric: Metric, line: Line, row: ModemStep | None, step: int) -> float | None:
     value: float | None = getattr(row, line.column) if row is not None else None
     if value is None:
         return None
@@ -101,7 +96,7 @@ def summary(metric: Metric, data: dict[str, Any], hours: int) -> str:
             low, high = show(metric, min(values)), show(metric, max(values))
             label = line["label"]
             parts.append(f"{label.lower()} at most {high}" if metric.is_rate else f"{label} from {low} to {high}")
-    window = {168: "Last 7 days", 720: "Last 30 days"}.get(hours, f"Last {hours} hours")
+    window = {168: "Last 7 days", 720: "Last 30 days", 8760: "Last year"}.get(hours, f"Last {hours} hours")
     return f"{window}: {', '.join(parts)}." if parts else f"{window}: nothing was measured."
 
 

@@ -97,6 +97,11 @@ def test_a_page_that_is_missing_is_a_page(client: FlaskClient) -> None:
     assert "Nothing is here" in response.text
 
 
+def test_who_is_signed_in_keeps_the_navigation_on_a_page_that_is_missing(client: FlaskClient, viewer: Headers) -> None:
+    assert 'href="/modems"' in client.get("/no-such-page", headers={**viewer, **HTML}).text
+    assert 'href="/modems"' not in client.get("/no-such-page", headers=HTML).text
+
+
 def test_a_program_gets_errors_as_json(client: FlaskClient) -> None:
     for path in ("/no-such-page", "/api/v1/nothing"):
         response = client.get(path)

@@ -2,7 +2,7 @@
 //   <button data-action="/api/v1/…" data-method="POST" data-body='{…}' data-confirm="dialog-id" data-done="…" data-then="reload | /path">
 //   <form data-submit="/api/v1/…" data-method="PUT" data-done="…" data-then="…">: its named fields are the JSON body.
 // `data-type` of a field: number, boolean, list (lines), text (default); an empty field with data-optional is left out,
-// one with data-null is null. A name with dots (`scope.tags`) is a place in an object in the object.
+// one with data-null is null, as is one whose data-null-if names a box that is ticked. A name with dots (`scope.tags`) is a place in an object in the object.
 import { call, explain } from "./api.js";
 import { agreed } from "./confirm.js";
 import { refreshAll } from "./live.js";
@@ -10,6 +10,7 @@ import { toast } from "./toast.js";
 
 function valueOf(field) {
   if ("null" in field.dataset && field.value.trim() === "") return null;
+  if (field.dataset.nullIf && document.getElementById(field.dataset.nullIf).checked) return null;
   switch (field.dataset.type ?? field.type) {
     case "number":
       return field.value === "" ? null : Number(field.value);

@@ -3,6 +3,7 @@ const PREFIXES = ["", "k", "M", "G", "T"];
 const HEIGHT = 200;
 const SYNC = "lastmile";
 const WAIT_SECONDS = 20;
+const FEW = 40;
 
 function format(value, unit, digits = 1) {
   if (value === null || value === undefined) return "–";
@@ -140,7 +141,9 @@ class Chart {
         {},
         ...this.data.lines.map((each, index) => {
           const stroke = colour(`--series-${index + 1}`);
-          return { label: each.label, stroke, width: 1.5, fill: area ? faint(stroke) : undefined, points: { show: false } };
+          // A line needs two neighbours; where little was measured there may be none.
+          const few = each.values.filter((value) => value !== null).length <= FEW;
+          return { label: each.label, stroke, width: 1.5, fill: area ? faint(stroke) : undefined, points: few ? { show: true, size: 4, fill: stroke } : { show: false } };
         }),
       ],
       hooks: { setCursor: [() => this.follow()] },

@@ -46,7 +46,8 @@ async function load(element, state) {
       credentials: "same-origin",
       signal: AbortSignal.timeout(FRAGMENT_SECONDS * 1000),
     });
-    if (response.redirected && new URL(response.url).pathname === "/login") return location.reload();
+    // Signed out: the page itself leads to the sign-in, and back.
+    if (response.status === 401 || (response.redirected && new URL(response.url).pathname === "/login")) return location.reload();
     // A filter may have given the element another source meanwhile.
     if (response.ok && element.isConnected && element.dataset.fragment === url) {
       const template = document.createElement(element.nodeName === "TBODY" ? "table" : "div");
