@@ -116,7 +116,7 @@ def test_a_token_from_creation_to_revocation(run: Run, config: Path, database_ur
     assert "revoked" in run("--config", config, "token", "list").out
     assert run("--config", config, "token", "revoke", "noc").status == exits.NOT_FOUND
     audited = rows(database_url, "SELECT action, target FROM audit_log ORDER BY id")
-    assert audited == [("token.create", "noc"), ("token.revoke", "noc")]
+    assert audited == [("token.create", "noc"), ("token.revoke", "noc"), ("token.revoke", "noc")]
     assert rows(database_url, "SELECT count(*) FROM api_tokens WHERE api_tokens::text LIKE %s", f"%{token}%") == [(0,)]
 
 

@@ -50,7 +50,7 @@ class TestFiles:
         assert client.delete(path, headers=admin).status_code == 404
         assert list(services.acs.settings.file_dir.iterdir()) == []
         actions = [each.action for each in services.audit.fetch()]
-        assert actions == ["file.delete", "file.add", "file.add"]
+        assert actions == ["file.delete", "api.deleteFile", "file.add", "file.add"]
 
     def test_pages(self, client: FlaskClient, viewer: Headers, operator: Headers) -> None:
         for name in ("c", "a", "b"):

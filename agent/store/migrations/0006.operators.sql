@@ -173,10 +173,10 @@ BEGIN
     RETURN dropped;
 END
 $$;
-SELECT maintain_audit_partitions(3650, (SELECT min(at)::date FROM audit_log_before));
+DO $$ BEGIN PERFORM maintain_audit_partitions(3650, (SELECT min(at)::date FROM audit_log_before)); END $$;
 
 INSERT INTO audit_log (id, at, principal, kind, role, action, target, details)
 SELECT id, at, principal, CASE WHEN principal LIKE 'cli:%' THEN 'local' ELSE 'token' END, role, action, target, details
 FROM audit_log_before ORDER BY id;
-SELECT setval('audit_log_ids', coalesce(max(id), 0) + 1, false) FROM audit_log;
+DO $$ BEGIN PERFORM setval('audit_log_ids', coalesce(max(id), 0) + 1, false) FROM audit_log; END $$;
 DROP TABLE audit_log_before;
