@@ -79,16 +79,16 @@ def command(config: Path | None) -> None:
         senders = senders_of(settings, channel)
         watcher = watcher_of(settings, database, senders, lambda: heartbeats.beat("watcher"))
         courier = courier_of(database, senders, lambda: heartbeats.beat("courier"))
-        woken = {CONNECTION_REQUEST: caller.wake, ALERT_DELIVERY: courier.wake, CHANNEL: searcher.wake}
+        wakes = {CONNECTION_REQUEST: caller.wake, CHANNEL: searcher.wake, ALERT_DELIVERY: courier.wake}
 
         def wake_all() -> None:
-            for wake in woken.values():
+            for wake in wakes.values():
                 wake()
 
         listener = Listener(
             url,
-            tuple(woken),
-            lambda channel, _payload: woken[channel](),
+            list(wakes),
+            lambda channel, _payload: wakes[channel](),
             wake_all,
             timeout_seconds=section.timeout_seconds,
             name="lastmile worker listen",
@@ -112,8 +112,8 @@ def command(config: Path | None) -> None:
         logger.info("worker started")
         supervision.run()
         listener.stop()
-        courier.stop()
         watcher.stop()
+        courier.stop()
         searcher.stop()
         historian.stop()
         keeper.stop()
