@@ -34,7 +34,7 @@ COMMANDS = {
     "token": ("agent.cli.token", "Create, list and revoke API tokens."),
     "version": ("agent.cli.version", "Print the version."),
     "web": ("agent.cli.web", "Serve the pages and the REST API (run by systemd)."),
-    "worker": ("agent.cli.worker", "Background jobs of the ACS (run by systemd)."),
+    "worker": ("agent.cli.worker", "Background jobs: waking CPEs, alerts, history (run by systemd)."),
 }
 
 

@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 def monitoring_services(database: Database, settings: Settings) -> Monitoring:
     """The store of history and alerts; nothing connects before it is used."""
+    from agent.store.alert_rules import AlertRules
+    from agent.store.alert_targets import AlertTargets
+    from agent.store.alerts import Alerts
     from agent.web.services import Monitoring
 
-    return Monitoring(history=history_of(database, settings))
+    return Monitoring(
+        history=history_of(database, settings),
+        alerts=Alerts(database),
+        rules=AlertRules(database),
+        targets=AlertTargets(database),
+    )
 
 
 def history_of(database: Database, settings: Settings) -> History:

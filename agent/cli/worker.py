@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 90.0
-LOOPS = ("caller", "keeper", "searcher", "historian")
+LOOPS = ("caller", "keeper", "searcher", "historian", "watcher", "courier")
 
 
 @click.command("worker")
 @click.pass_obj
 def command(config: Path | None) -> None:
-    """Wake CPEs by connection requests, end silent sessions, expire tasks and drop old history, until told to stop.
+    """Wake CPEs by connection requests, tell people of alerts, keep the history, end what is over, until told to stop.
     systemd runs this as lastmile-worker.service."""
     from agent.cli.access_store import access_services
+    from agent.cli.alert_loops import courier_of, senders_of, watcher_of
     from agent.cli.logs import start_logging
     from agent.cli.monitoring_store import history_of
     from agent.cli.supervision import Supervision
@@ -38,9 +39,10 @@ def command(config: Path | None) -> None:
     from agent.store.calls import Calls
     from agent.store.database import Database
     from agent.store.housekeeping import Housekeeping
-    from agent.store.listen import Listener
+    from agent.store.listen import ALERT_DELIVERY, CONNECTION_REQUEST, Listener
     from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
+    from agent.worker.courier import Courier
     from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper
@@ -74,13 +76,16 @@ def command(config: Path | None) -> None:
             Housekeeping(database), settings.acs, lambda: heartbeats.beat("keeper"), retire_more=retention.retire
         )
         searcher = Searcher(SearchParameters(database), lambda: heartbeats.beat("searcher"))
-        wakes = {"connection_request": caller.wake, CHANNEL: searcher.wake}
+        historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
+        senders = senders_of(settings, channel)
+        watcher = watcher_of(settings, database, senders, lambda: heartbeats.beat("watcher"))
+        courier = courier_of(database, senders, lambda: heartbeats.beat("courier"))
+        wakes = {CONNECTION_REQUEST: caller.wake, CHANNEL: searcher.wake, ALERT_DELIVERY: courier.wake}
 
         def wake_all() -> None:
             for wake in wakes.values():
                 wake()
 
-        historian = Historian(history_of(database, settings), lambda: heartbeats.beat("historian"))
         listener = Listener(
             url,
             list(wakes),
@@ -90,7 +95,10 @@ def command(config: Path | None) -> None:
             name="lastmile worker listen",
         )
         supervision = Supervision(
-            heartbeats=heartbeats, loops=LOOPS, status=lambda: "waking CPEs and keeping house", reload=lambda: None
+            heartbeats=heartbeats,
+            loops=LOOPS,
+            status=lambda: "waking CPEs, watching and keeping house",
+            reload=lambda: None,
         )
         supervision.install()
         for name in LOOPS:
@@ -100,9 +108,13 @@ def command(config: Path | None) -> None:
         keeper.start()
         searcher.start()
         historian.start()
+        watcher.start()
+        courier.start()
         logger.info("worker started")
         supervision.run()
         listener.stop()
+        watcher.stop()
+        courier.stop()
         searcher.stop()
         historian.stop()
         keeper.stop()

@@ -15,12 +15,12 @@ from typing import Any, Protocol
 from agent.core.clock import BackOff, Deadline, Instant, now
 from agent.core.errors import AgentError, ProtocolError, TransientError
 from agent.store.documents import read_object
-from agent.store.listen import DEVICE_CHANGE, MODEM_CHANGE, SESSION_PROGRESS
+from agent.store.listen import ALERT_CHANGE, DEVICE_CHANGE, MODEM_CHANGE, SESSION_PROGRESS
 from agent.store.rows import EventRow
 
 logger = logging.getLogger(__name__)
 
-CHANNELS = (MODEM_CHANGE, DEVICE_CHANGE, SESSION_PROGRESS)
+CHANNELS = (MODEM_CHANGE, DEVICE_CHANGE, ALERT_CHANGE, SESSION_PROGRESS)
 """What a hub wants to hear of."""
 PAGE = 500
 QUEUE_MOST = 256

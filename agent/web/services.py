@@ -10,6 +10,9 @@ from typing import TypeVar
 from agent.core.settings.load import EffectiveRow
 from agent.core.settings.schema import AcsSettings, WebSettings
 from agent.store.acs_statistics import AcsStatistics
+from agent.store.alert_rules import AlertRules
+from agent.store.alert_targets import AlertTargets
+from agent.store.alerts import Alerts
 from agent.store.audit import AuditLog, AuditTrail
 from agent.store.connection_requests import ConnectionRequests
 from agent.store.credentials import Credentials
@@ -85,6 +88,9 @@ class Monitoring:
     """What was measured, and what people are told of by themselves."""
 
     history: History
+    alerts: Alerts
+    rules: AlertRules
+    targets: AlertTargets
 
     def within(self, scope: Scope) -> Monitoring:
         """The same, as somebody of this scope may see and change it."""
@@ -138,6 +144,7 @@ class Services:
         self.listener.stop()
         self.fleet.close()
         self.acs.waiters.close()
+        self.monitoring.targets.close()
         self.database.close()
 
 

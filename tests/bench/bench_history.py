@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -63,7 +64,7 @@ def _measure(url: str, place: Path) -> list[Figure]:
                 at = datetime.now(UTC)
                 window = choose_window(at - timedelta(days=days), at, at=at, points=600)
                 assert window.tier is tier
-                turns = [milliseconds(lambda w=window, s=serials: history.fetch_modems(w, s)) for _ in range(TURNS)]
+                turns = [milliseconds(partial(history.fetch_modems, window, serials)) for _ in range(TURNS)]
                 figures.append(
                     Figure(
                         benchmark=NAME,

@@ -71,12 +71,14 @@ class Policy:
     """Give a CPE that asks by Basic our password, as it is."""
     verify_tls: bool = False
     """Want a certificate of a known authority. Most CPEs have made theirs themselves, so it is off by default."""
+    settings: str = "acs.connection_request"
+    """What the operator's settings begin with, for messages: `…_allow` and `…_deny`."""
 
     def check(self, address: Address) -> None:
         """Raise Forbidden unless a request may go to this address."""
         meant = tuple(_meant(canonical(address)))
         if any(_in(each, self.deny) for each in meant):
-            raise Forbidden(f"{address} is denied by acs.connection_request_deny")
+            raise Forbidden(f"{address} is denied by {self.settings}_deny")
         own = {canonical(each) for each in self.own}
         for each in meant:
             if _in(each, self.allow):
@@ -84,7 +86,7 @@ class Policy:
             if each in own:
                 raise Forbidden(f"{address} is this host's own address")
             if reason := _unfit(each):
-                raise Forbidden(f"{address} is {reason}; acs.connection_request_allow would allow it")
+                raise Forbidden(f"{address} is {reason}; {self.settings}_allow would allow it")
 
     def check_tcp_port(self, tcp_port: int) -> None:
         """Raise Forbidden unless a request may go to this TCP port."""
@@ -92,33 +94,35 @@ class Policy:
             raise Forbidden(f"TCP port {tcp_port} is denied")
 
 
-def parse_url(url: str) -> Target:
-    """Take a ConnectionRequestURL apart. Raises Forbidden for all but a plain http or https URL.
+def parse_url(url: str, what: str = "the ConnectionRequestURL") -> Target:
+    """Take a ConnectionRequestURL (or what `what` calls it) apart.
+
+    Raises Forbidden for all but a plain http or https URL.
 
     An IPv4 address is dotted decimal: every other spelling (`0x7f.1`, `2130706433`, `0177.0.0.1`) is refused, and so
     are scopes of IPv6 addresses, which would only make an address look like another one.
     """
     url = url.strip(" \t\r\n")
     if len(url) > URL_MOST or not _PRINTABLE.fullmatch(url):
-        raise Forbidden("the ConnectionRequestURL is too long, or has characters that no URL has")
+        raise Forbidden(f"{what} is too long, or has characters that no URL has")
     if "\\" in url or "#" in url:
-        raise Forbidden("the ConnectionRequestURL has a backslash or a fragment in it")
+        raise Forbidden(f"{what} has a backslash or a fragment in it")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise Forbidden("the ConnectionRequestURL cannot be read") from exc
+        raise Forbidden(f"{what} cannot be read") from exc
     if parts.scheme not in ("http", "https"):
-        raise Forbidden("the ConnectionRequestURL is neither http nor https")
+        raise Forbidden(f"{what} is neither http nor https")
     if "@" in parts.netloc:
-        raise Forbidden("the ConnectionRequestURL has a user name in it")
+        raise Forbidden(f"{what} has a user name in it")
     if port == 0:
-        raise Forbidden("the ConnectionRequestURL has TCP port 0")
+        raise Forbidden(f"{what} has TCP port 0")
     secure = parts.scheme == "https"
     path = parts.path or "/"
     return Target(
         secure=secure,
-        host=_checked_host(parts.hostname or ""),
+        host=_checked_host(parts.hostname or "", what),
         tcp_port=port or (443 if secure else 80),
         path=f"{path}?{parts.query}" if parts.query else path,
     )
@@ -145,7 +149,7 @@ def permitted(addresses: Iterable[Address], policy: Policy) -> tuple[Address, ..
     Raises Forbidden."""
     found = tuple(dict.fromkeys(canonical(address) for address in addresses))
     if not found:
-        raise Forbidden("the host of the ConnectionRequestURL has no address")
+        raise Forbidden("the host has no address")
     for address in found:
         policy.check(address)
     return found
@@ -156,18 +160,18 @@ def choose(addresses: Iterable[Address], policy: Policy) -> Address:
     return permitted(addresses, policy)[0]
 
 
-def _checked_host(host: str) -> str:
+def _checked_host(host: str, what: str) -> str:
     bare = host.removesuffix(".")
     address = literal_address(bare)
     if address is not None:
         if "%" in bare:
-            raise Forbidden("the ConnectionRequestURL has an address with a scope")
+            raise Forbidden(f"{what} has an address with a scope")
         return bare
     if not _HOST.fullmatch(host):
-        raise Forbidden("the ConnectionRequestURL names no host")
+        raise Forbidden(f"{what} names no host")
     # What ends in a number is taken for an address by the resolver, in ways that are its own (inet_aton).
     if _NUMBER.fullmatch(bare.rpartition(".")[2]):
-        raise Forbidden("the ConnectionRequestURL has an IPv4 address that is not four decimal numbers")
+        raise Forbidden(f"{what} has an IPv4 address that is not four decimal numbers")
     return host
 
 

@@ -13,6 +13,8 @@ Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 TcpPort = Annotated[int, Field(ge=1, le=65_535)]
+MAIL_ADDRESS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?"
+"""What we take for an e-mail address: a plain one, without quotes, comments or white space (RFC 5321 §4.1.2)."""
 
 
 class Section(BaseModel):
@@ -488,6 +490,54 @@ class HistorySettings(Section):
     day_days: int = Field(default=3650, ge=365, le=36_500, description="Days that steps of a day are kept, in years.")
 
 
+class AlertSettings(Section):
+    """[alerts] How people are told of alerts; the rules and whom to tell are in the database."""
+
+    days: int = Field(default=365, ge=1, le=3650, description="Days that alerts which are over are kept.")
+    page_url: str = Field(
+        default="",
+        max_length=200,
+        description="URL of the pages, such as https://lastmile.example.org, for links in messages; empty: no links.",
+    )
+    smtp_host: str = Field(default="", max_length=253, description="Server that takes our e-mail; empty: none.")
+    smtp_tcp_port: TcpPort = Field(default=587, description="TCP port of that server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls: TLS is begun on the way; tls: from the first byte; none: never."
+    )
+    smtp_username: str = Field(default="", max_length=256, description="User name at that server; empty: no login.")
+    smtp_password: SecretStr | None = Field(default=None, description="Password at that server.")
+    mail_from: str = Field(
+        default="lastmile@localhost", min_length=3, max_length=254, description="Address that e-mail comes from."
+    )
+    target_allow: tuple[Network, ...] = Field(
+        default=(),
+        description=(
+            "Networks that webhooks and syslog may go to although they are loopback, link-local or this host's own."
+        ),
+    )
+    target_deny: tuple[Network, ...] = Field(default=(), description="Networks that webhooks and syslog never go to.")
+
+    @field_validator("page_url")
+    @classmethod
+    def _page_url_is_one(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?", value):
+            raise ValueError(f"{value!r} is not an http or https URL")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _mail_from_is_an_address(cls, value: str) -> str:
+        if not re.fullmatch(MAIL_ADDRESS, value):
+            raise ValueError(f"{value!r} is not an e-mail address")
+        return value
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> AlertSettings:
+        if bool(self.smtp_username) != (self.smtp_password is not None):
+            raise ValueError("smtp_username and smtp_password go together")
+        return self
+
+
 class Settings(Section):
     """All settings of lastmile."""
 
@@ -501,3 +551,4 @@ class Settings(Section):
     acs: AcsSettings = AcsSettings()
     log: LogSettings = LogSettings()
     history: HistorySettings = HistorySettings()
+    alerts: AlertSettings = AlertSettings()
