@@ -45,6 +45,8 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "filter_id": ("The filter's id.", {"type": "integer", "minimum": 1}),
     "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
     "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
+    "session_tag": ("`tag` of a recorded session.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
+    "filter_id": ("Number of a kept filter.", {"type": "integer", "minimum": 1}),
     "name": ("The file's name.", {"type": "string", "minLength": 1}),
     "operator": ("The operator's name.", {"type": "string", "minLength": 1, "maxLength": 64}),
     "token_name": ("The token's name.", {"type": "string", "minLength": 1, "maxLength": 64}),

@@ -89,7 +89,7 @@ DEVICE_PAGES = (
     Endpoint(
         name="listRecordedMessages",
         method="GET",
-        path="/devices/{device_id}/recorded/{tag}",
+        path="/devices/{device_id}/recorded/{session_tag}",
         view=views_recordings.list_messages,
         role=Role.VIEWER,
         summary="List the messages of a recorded session",

@@ -58,7 +58,7 @@ def list_messages(call: Call[MessageQuery, NoBody]) -> RecordedMessages:
     """The messages of a recorded session."""
     query, device_id = call.query, find_device(call).device_id
     found = call.services.acs.recordings.fetch_messages(
-        device_id, call.path["tag"], after_id=query.after_id, limit=query.limit + 1
+        device_id, call.path["session_tag"], after_id=query.after_id, limit=query.limit + 1
     )
     if not found and not query.after_id:
         raise not_found("recording_not_found", "no messages of such a session were kept")
