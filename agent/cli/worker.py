@@ -42,7 +42,6 @@ def command(config: Path | None) -> None:
     from agent.store.listen import ALERT_DELIVERY, CONNECTION_REQUEST, Listener
     from agent.store.search_parameters import CHANNEL, SearchParameters
     from agent.worker.caller import Caller
-    from agent.worker.courier import Courier
     from agent.worker.historian import Historian
     from agent.worker.http_call import HttpCall
     from agent.worker.keeper import Keeper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -58,12 +58,11 @@ class Ground:
             access = access_services(database, WebSettings(), QUICK_PASSWORDS)
             access.operators.create(name, role, scope, access.passwords.hash(PASSWORD))
 
-    def meet(self, **options: object) -> tuple[Cpe, str]:
-        """A CPE whose tree the ACS has read, and its device id."""
+    def meet(self, **options: object) -> Cpe:
+        """A CPE whose tree the ACS has read."""
         cpe = self.make_cpe(**options)
         assert self.run_session(cpe).completed
-        [[device_id]] = self.rows("SELECT device_id FROM devices WHERE serial_number = %s", cpe.serial_number)
-        return cpe, str(device_id)
+        return cpe
 
     def run_session(self, cpe: Cpe) -> SessionReport:
         """One session of a CPE, in a thread: in this one the browser's event loop runs."""
@@ -76,11 +75,21 @@ class Ground:
 
 
 @contextmanager
-def running_ground(database_url: str, folder: Path, model: Model | None = None) -> Iterator[Ground]:
-    """Modems that are online, operators called as their roles; `lastmile web`, `acs` and `worker` that serve them."""
+def running_ground(
+    database_url: str,
+    folder: Path,
+    *,
+    model: Model | None = None,
+    modems: int = MODEMS,
+    prepare: Callable[[], None] = lambda: None,
+) -> Iterator[Ground]:
+    """Modems that are online, operators called as their roles; `lastmile web`, `acs` and `worker` that serve them.
+
+    `prepare` is called when the modems are there, before anything runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    add_modems(database_url, folder / "wishes.json", MODEMS)
+    add_modems(database_url, folder / "wishes.json", modems)
     rows(database_url, ONLINE)
+    prepare()
     with ExitStack() as stack:
         acs = stack.enter_context(running_acs(database_url, folder / "acs"))
         stack.enter_context(running_worker(database_url, folder))

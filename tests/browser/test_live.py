@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from playwright.sync_api import expect
 
-from agent.sim.cpe.device import Timing
+from agent.sim.cpe.behaviour import Behaviour
 from agent.sim.cpe.model_files import load_model
 from agent.store.rows import Role
 from tests.browser.conftest import Visit
@@ -32,18 +32,18 @@ def test_a_modem_that_goes_down_shows_within_a_second(visit: Visit, ground: Grou
 
 
 def test_a_value_goes_to_the_device_and_comes_back(visit: Visit, ground: Ground) -> None:
-    cpe, device_id = ground.meet()
+    cpe = ground.meet()
     visitor = visit(Role.OPERATOR)
     page = visitor.page
     visitor.open("/devices")
-    page.get_by_role("link", name=device_id).first.click()
+    page.get_by_role("link", name=cpe.serial_number).click()
     page.get_by_role("link", name="Parameters").click()
     name = "InternetGatewayDevice.ManagementServer.PeriodicInformInterval"
-    page.get_by_role("searchbox").fill("PeriodicInformInterval")
-    page.keyboard.press("Enter")
+    page.get_by_role("searchbox", name="Search paths and values").fill("PeriodicInformInterval")
+    expect(page.locator("tr[data-name]")).to_have_count(1)
     row = page.locator(f"tr[data-name='{name}']")
-    row.get_by_role("button").click()
     field = row.get_by_role("textbox")
+    row.get_by_role("button").click()
     field.fill("many")
     field.press("Enter")
     expect(row.get_by_role("alert")).to_contain_text("whole number")
@@ -75,20 +75,21 @@ def test_a_lost_connection_is_said_and_caught_up(visit: Visit, ground: Ground) -
 
 
 def test_a_discovery_moves_its_bar(visit: Visit, ground: Ground) -> None:
-    # Slow enough to be seen: a moment for each answer.
-    cpe = ground.make_cpe(model=load_model("tr098"), timing=Timing(time_scale=1.0))
+    # Slow enough to be seen.
+    cpe = ground.make_cpe(model=load_model("tr098"), behaviour=Behaviour(answer_delay_seconds=0.4))
     visitor = visit(Role.VIEWER)
     visitor.open("/sessions")
     visitor.wait_until_live()
     with ThreadPoolExecutor(1) as pool:
         session = pool.submit(cpe.run_session)
-        bar = visitor.page.locator("progress, [role=progressbar]").first
+        bar = visitor.page.locator("progress")
         expect(bar).to_be_visible()
-        seen = set()
+        seen = []
         while not session.done():
             if bar.count():
-                seen.add(visitor.page.locator("main").inner_text())
+                seen.append(int(bar.first.get_attribute("value") or 0))
             visitor.page.wait_for_timeout(100)
         assert session.result().completed
-    assert len(seen) > 2
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 1
     expect(bar).to_have_count(0)
