@@ -56,8 +56,8 @@ def states(ground: Ground, chromium: Browser) -> dict[Role, Any]:
 
 @pytest.fixture
 def visit(ground: Ground, chromium: Browser, states: dict[Role, Any]) -> Iterator[Visit]:
-    """`visit(role)`: somebody who has signed in; `visit(None)`: somebody who has not. Everybody's complaints are read at
-    the end."""
+    """`visit(role)`: somebody who has signed in; `visit(None)`: somebody who has not. In the end all complaints are
+    read."""
     visitors: list[Visitor] = []
 
     def begin(role: Role | None = Role.VIEWER, **options: Any) -> Visitor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import httpx
 
 from agent.cli.access_store import access_services
 from agent.core.settings.schema import WebSettings
+from agent.sim.cpe.cpe import Cpe
 from agent.sim.cpe.model import Model
 from agent.sim.cpe.model_files import load_model
+from agent.sim.cpe.records import SessionReport
 from agent.store.database import Database
 from agent.store.rows import EVERYTHING, Role, Scope
 from tests.acs_live.cpes import CpeMaker
@@ -25,10 +28,11 @@ from tests.web.people import PASSWORD
 
 MODEM = serial_of(1)
 MODEMS = 6
-START_SECONDS = 60.0
+START_SECONDS, SESSION_SECONDS = 60.0, 60.0
 ONLINE = (
-    "UPDATE modems SET status = 'online', reason = '', reported_at = now(), last_seen = now(), operator = 'Example Mobile',"
-    " access_technology = 'lte', registration = 'home', imei = serial, iccid = '8949020000000000001',"
+    "UPDATE modems SET status = 'online', reason = '', reported_at = now(), last_seen = now(),"
+    " operator = 'Example Mobile', access_technology = 'lte', registration = 'home', imei = serial,"
+    " iccid = '8949020000000000001',"
     " imsi = '262010000000001', model = 'EC25', revision = 'EC25EFAR06A06M4G', rssi_dbm = -61, rsrp_dbm = -92,"
     " rsrq_db = -9, sinr_db = 14, wan_address = '100.64.0.7', proxy_running = true, rx_bytes = 123456789,"
     " tx_bytes = 2345678, path = '/dev/modems/' || serial"
@@ -54,17 +58,38 @@ class Ground:
             access = access_services(database, WebSettings(), QUICK_PASSWORDS)
             access.operators.create(name, role, scope, access.passwords.hash(PASSWORD))
 
+    def meet(self, **options: object) -> Cpe:
+        """A CPE whose tree the ACS has read."""
+        cpe = self.make_cpe(**options)
+        assert self.run_session(cpe).completed
+        return cpe
+
+    def run_session(self, cpe: Cpe) -> SessionReport:
+        """One session of a CPE, in a thread: in this one the browser's event loop runs."""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(cpe.run_session).result(SESSION_SECONDS)
+
     def keep_agent_alive(self) -> None:
         """The host's agent was heard of just now."""
         self.rows("UPDATE hosts SET last_seen = now() WHERE name = %s", HOST)
 
 
 @contextmanager
-def running_ground(database_url: str, folder: Path, model: Model | None = None) -> Iterator[Ground]:
-    """Modems that are online, operators called as their roles, and `lastmile web`, `acs` and `worker` that serve them."""
+def running_ground(
+    database_url: str,
+    folder: Path,
+    *,
+    model: Model | None = None,
+    modems: int = MODEMS,
+    prepare: Callable[[], None] = lambda: None,
+) -> Iterator[Ground]:
+    """Modems that are online, operators called as their roles; `lastmile web`, `acs` and `worker` that serve them.
+
+    `prepare` is called when the modems are there, before anything runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    add_modems(database_url, folder / "wishes.json", MODEMS)
+    add_modems(database_url, folder / "wishes.json", modems)
     rows(database_url, ONLINE)
+    prepare()
     with ExitStack() as stack:
         acs = stack.enter_context(running_acs(database_url, folder / "acs"))
         stack.enter_context(running_worker(database_url, folder))

@@ -17,8 +17,8 @@ PATIENCE_MILLISECONDS = 20_000
 
 
 class Visitor:
-    """One page in a browser of its own. `complaints` has what no page may cause: errors in the console, and requests that
-    leave the server."""
+    """One page in a browser of its own. `complaints` has what no page may cause: errors in the console, and requests
+    that leave the server."""
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         self.url = url
@@ -58,11 +58,7 @@ class Visitor:
         found = self.page.evaluate("rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", RULES)[
             "violations"
         ]
-        return [
-            f"{each['id']}: {each['help']}: "
-            + "; ".join(str(node["target"]) + " " + node["html"][:160] for node in each["nodes"][:4])
-            for each in found
-        ]
+        return [f"{each['id']}: {each['help']}: {_places(each)}" for each in found]
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
@@ -86,3 +82,7 @@ class Visitor:
     def _watch(self, request: Request) -> None:
         if not request.url.startswith((f"{self.url}/", "data:", "blob:")):
             self.complaints.append(f"request: {request.url}")
+
+
+def _places(violation: dict[str, Any]) -> str:
+    return "; ".join(f"{node['target']} {node['html'][:160]}" for node in violation["nodes"][:4])
