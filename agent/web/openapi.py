@@ -42,7 +42,6 @@ _PATH_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "serial_number": ("A device's serial number.", {"type": "string", "minLength": 1, "maxLength": 64}),
     "task_id": ("The task's id.", {"type": "integer", "minimum": 1}),
-    "filter_id": ("The filter's id.", {"type": "integer", "minimum": 1}),
     "fault_id": ("The fault's id.", {"type": "integer", "minimum": 1}),
     "tag": ("A tag.", {"type": "string", "pattern": TAG_PATTERN}),
     "session_tag": ("`tag` of a recorded session.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),

@@ -90,7 +90,7 @@ class Exchange:
         if self.start_message["status"] < HTTPStatus.MULTIPLE_CHOICES:
             # An endpoint that has an answer, but none for WebSockets.
             headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_NO_WEBSOCKET)).encode())]
-            self.start_message |= {"status": int(HTTPStatus.BAD_REQUEST), "headers": headers}
+            self.start_message.update(status=int(HTTPStatus.BAD_REQUEST), headers=headers)
             body = _NO_WEBSOCKET
         self._deliver(self.start_message, self._chunk(body, more=False))
 

@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from agent.store.rows import Role
-from agent.web.pages.navigation import GROUPS
 from tests.browser.conftest import CHROMIUM
 from tests.browser.ground import MODEM, Ground, running_ground
 from tests.browser.scene import MODEMS, populate, prepare
@@ -24,9 +23,8 @@ SETTLE_MILLISECONDS = 1500
 HEIGHT_MOST = 2400
 
 
-def pages_of(device: str) -> dict[str, str]:
-    """File name and path of each page that is seen signed in."""
-    listed = {entry.label.lower(): entry.path for group in GROUPS for entry in group.entries}
+def pages_of(listed: dict[str, str], device: str) -> dict[str, str]:
+    """File name and path of each page that is seen signed in; `listed` is what the navigation has."""
     of_device = {
         f"device-{tab or 'summary'}": f"/devices/{device}{'/' if tab else ''}{tab}"
         for tab in ("", "parameters", "tasks", "faults", "sessions")
@@ -51,11 +49,11 @@ def main() -> None:
 def _take_all(ground: Ground, folder: Path, only: str) -> None:
     serial_number = populate(ground)
     [[device]] = ground.rows("SELECT device_id FROM devices WHERE serial_number = %s", serial_number)
-    # A `%` of the id is encoded once more in a path.
-    pages = {name: path for name, path in pages_of(str(device).replace("%", "%25")).items() if only in name}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--hide-scrollbars"])
-        state = _sign_in(browser, ground)
+        state, listed = _sign_in(browser, ground)
+        # A `%` of the id is encoded once more in a path.
+        pages = {name: path for name, path in pages_of(listed, str(device).replace("%", "%25")).items() if only in name}
         for scheme in SCHEMES:
             for name, path in {**pages, **({"login": "/login"} if only in "login" else {})}.items():
                 signed_in = {} if name == "login" else {"storage_state": state}
@@ -65,12 +63,16 @@ def _take_all(ground: Ground, folder: Path, only: str) -> None:
         browser.close()
 
 
-def _sign_in(browser: Browser, ground: Ground) -> Any:
+def _sign_in(browser: Browser, ground: Ground) -> tuple[Any, dict[str, str]]:
+    """A browser's state to begin from, and the pages that its navigation leads to."""
     visitor = Visitor(browser, ground.url)
     visitor.sign_in(Role.ADMIN.value)
+    visitor.open("/")
+    links = visitor.page.locator("#rail li a").all()
+    listed = {link.inner_text().strip().lower(): link.get_attribute("href") or "" for link in links}
     state = visitor.context.storage_state()
     visitor.close()
-    return state
+    return state, listed
 
 
 def _take(ground: Ground, browser: Browser, path: str, file: Path, *, phone: bool = False, **options: Any) -> None:
@@ -81,7 +83,7 @@ def _take(ground: Ground, browser: Browser, path: str, file: Path, *, phone: boo
     status = visitor.open(path)
     visitor.page.wait_for_timeout(SETTLE_MILLISECONDS)
     height = min(HEIGHT_MOST, visitor.page.evaluate("document.documentElement.scrollHeight"))
-    visitor.page.set_viewport_size({**size, "height": max(size["height"], height)})
+    visitor.page.set_viewport_size(ViewportSize(width=size["width"], height=max(size["height"], height)))
     visitor.page.wait_for_timeout(300)
     visitor.page.screenshot(path=file, animations="disabled")
     print(f"{file.name}: {path}, {status}", flush=True)

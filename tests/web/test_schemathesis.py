@@ -114,7 +114,7 @@ def test_answers_are_as_described(api: Api, endpoint: Endpoint, mode: Generation
 def check_answers(api: Api, cases: Any, *, known: bool) -> Callable[[], None]:
     @settings(max_examples=EXAMPLES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=cases, there=st.booleans())
-    def check(case: Case, there: bool) -> None:
+    def check(case: Case[Any], there: bool) -> None:
         if known and there:
             # Paths that are made up lead nowhere.
             case.path_parameters.update({name: value for name, value in KNOWN.items() if name in case.path_parameters})
