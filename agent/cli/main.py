@@ -18,6 +18,7 @@ from agent.version import __version__
 COMMANDS = {
     "acs": ("agent.cli.acs", "Serve TR-069 to CPEs (run by systemd)."),
     "agent": ("agent.cli.agent", "Look after this host's modems (run by systemd)."),
+    "alert": ("agent.cli.alert", "Show and silence alerts; try who is told."),
     "completion": ("agent.cli.completion", "Print the shell's completion script."),
     "config": ("agent.cli.config", "Check and show the settings."),
     "credential": ("agent.cli.credential", "Say what CPEs may log in with."),

@@ -65,6 +65,10 @@ class Alerts(Scoped):
         rows = self._database.fetch(self._sql["count_open"], self._scope.parameters, kwargs_row(_make_count))
         return tuple(sorted(rows, key=lambda row: -row.severity.rank))
 
+    def count_waiting(self) -> int:
+        """Messages that were not delivered yet."""
+        return self._database.fetch_one(self._sql["count_waiting"], {}, scalar_row) or 0
+
     def acknowledge(self, alert_id: int, by: str, note: str = "") -> AlertRow | None:
         """Somebody looks after it: it reminds nobody any more. None when there is no such alert, or it is not open."""
         return self._change("acknowledge", alert_id, by=clean_text(by), note=clean_text(note)[:1000])

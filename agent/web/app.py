@@ -43,7 +43,7 @@ def create_app(services: Services) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    metrics = Metrics(services.fleet, services.events, services.acs.statistics)
+    metrics = Metrics(services.fleet, services.events, services.acs.statistics, services.monitoring.alerts)
     handle_errors(app)
     _account(app, metrics)
     settings = services.settings

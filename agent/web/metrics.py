@@ -15,6 +15,7 @@ from agent.core.errors import TransientError
 from agent.modem.model import ModemState
 from agent.store.rows import HostRow, ModemRow
 from agent.version import __version__
+from agent.web.alert_metrics import AlertCollector, AlertSource
 from agent.web.device_metrics import DeviceCollector, DeviceSource
 from agent.web.events import EventHub
 
@@ -46,10 +47,11 @@ class FleetSource(Protocol):
 class Metrics:
     """Everything that /metrics shows."""
 
-    def __init__(self, fleet: FleetSource, events: EventHub, devices: DeviceSource) -> None:
+    def __init__(self, fleet: FleetSource, events: EventHub, devices: DeviceSource, alerts: AlertSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_FleetCollector(fleet, events))
         self._registry.register(DeviceCollector(devices))
+        self._registry.register(AlertCollector(alerts))
         self._requests = Counter(
             "lastmile_api_requests",
             "Requests answered by this server.",

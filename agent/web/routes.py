@@ -12,6 +12,7 @@ from agent.web.endpoint import Endpoint, NoBody
 from agent.web.metrics import CONTENT_TYPE, Metrics
 from agent.web.routes_access import AUDIT, AUTH, OPERATORS
 from agent.web.routes_acs import FILES_AND_CREDENTIALS, SESSIONS_AND_FAULTS
+from agent.web.routes_alerts import ALERT_RULES, ALERTS
 from agent.web.routes_device_pages import DEVICE_PAGES
 from agent.web.routes_devices import DEVICES, TASKS
 from agent.web.routes_history import HISTORY
@@ -45,6 +46,8 @@ def make_endpoints(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> 
         *_CHANGING,
         *DEVICE_PAGES,
         *HISTORY,
+        *ALERTS,
+        *ALERT_RULES,
         *DEVICES,
         *TASKS,
         *SESSIONS_AND_FAULTS,

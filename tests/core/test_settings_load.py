@@ -181,7 +181,7 @@ class TestRefusal:
         problems = refused(config, {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")})
         assert problems == [
             "credential web.tcp_port: unknown credential (allowed: database.url, modem.pin, proxy.users, "
-            "acs.connection_request_password)"
+            "acs.connection_request_password, alerts.smtp_password)"
         ]
 
     def test_it_is_a_config_error(self, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def endpoints_of(app: Flask) -> list[tuple[str, str]]:
 
 def test_only_health_is_open(app: Flask, client: FlaskClient) -> None:
     table = endpoints_of(app)
-    assert len(table) == 2 * (10 + 34 + 10 + 11 + 2 + 12 + 3) + 1
+    assert len(table) == 2 * (10 + 34 + 10 + 11 + 2 + 12 + 3 + 22) + 1
     opened = {path for method, path in table if client.open(path, method=method, json={}).status_code != 401}
     assert opened == {"/api/health", "/api/v1/health"}
 
@@ -41,17 +41,20 @@ def test_viewers_change_nothing(app: Flask, client: FlaskClient, viewer: Headers
     table = [(method, path) for method, path in endpoints_of(app) if method != "GET"]
     # What is below /auth is about one's own account, and everybody may keep filters.
     refused = [(method, path) for method, path in table if "/auth/" not in path and "/device-filters" not in path]
-    assert len(refused) == 2 * (4 + 19 + 8 + 3)
+    assert len(refused) == 2 * (4 + 19 + 8 + 3 + 12)
     for method, path in refused:
         assert client.open(path, method=method, headers=viewer, json={}).status_code == 403
 
 
 def test_what_takes_an_admin(services: Services) -> None:
     def is_secret_or_destroys(endpoint: Endpoint) -> bool:
-        admins = ("/credentials", "/operators", "/tokens", "/audit")
-        return endpoint.path.startswith(admins) or endpoint.name in ("deleteDevice", "deleteFile")
+        admins = ("/credentials", "/operators", "/tokens", "/audit", "/alert-targets")
+        rules = endpoint.path.startswith("/alert-rules") and endpoint.method != "GET"
+        return rules or endpoint.path.startswith(admins) or endpoint.name in ("deleteDevice", "deleteFile")
 
-    endpoints = make_endpoints(Metrics(services.fleet, services.events, services.acs.statistics), dict)
+    endpoints = make_endpoints(
+        Metrics(services.fleet, services.events, services.acs.statistics, services.monitoring.alerts), dict
+    )
     for endpoint in endpoints:
         assert (endpoint.role is Role.ADMIN) == is_secret_or_destroys(endpoint), endpoint.name
 

@@ -165,7 +165,11 @@ class TestMetrics:
     def test_without_the_database(self, url: str) -> None:
         nowhere = make_services(url.partition("?")[0] + "?host=/nonexistent")
         try:
-            text = Metrics(nowhere.fleet, nowhere.events, nowhere.acs.statistics).render().decode()
+            text = (
+                Metrics(nowhere.fleet, nowhere.events, nowhere.acs.statistics, nowhere.monitoring.alerts)
+                .render()
+                .decode()
+            )
         finally:
             nowhere.database.close()
         assert "lastmile_database_up 0.0" in text

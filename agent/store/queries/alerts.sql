@@ -106,6 +106,9 @@ WHERE state = 'open' AND CASE
 END
 GROUP BY severity
 
+-- name: count_waiting
+SELECT count(*) FROM alert_deliveries WHERE state = 'pending'
+
 -- name: acknowledge
 UPDATE alerts SET acknowledged_at = coalesce(acknowledged_at, now()), acknowledged_by = %(by)s, acknowledgement = %(note)s
 WHERE id = %(id)s AND state = 'open'
