@@ -27,6 +27,7 @@ from tests.bench import (
     bench_soap,
     bench_steady,
     bench_thirty,
+    bench_web,
 )
 from tests.bench.figures import Figure, Noise, measure_noise
 
@@ -42,11 +43,12 @@ BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
         bench_acs,
         bench_acs_scale,
         bench_history,
+        bench_web,
         bench_modemmanager,
     )
 }
-ONLY_WHEN_NAMED = frozenset({bench_acs.NAME, bench_acs_scale.NAME, bench_modemmanager.NAME})
-"""Minutes each; the last needs the lab's image."""
+ONLY_WHEN_NAMED = frozenset({bench_acs.NAME, bench_acs_scale.NAME, bench_modemmanager.NAME, bench_web.NAME})
+"""Minutes each; ModemManager's needs the lab's image."""
 NEED_ROOT = frozenset(BENCHMARKS) - {"cli"}
 MET = {True: "met", False: "MISSED", None: ""}
 

@@ -12,8 +12,7 @@ from tests.web.people import PASSWORD
 
 AXE = Path(__file__).parents[1] / "data/axe/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-WIDE: ViewportSize = {"width": 1440, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 844}
+WIDE, PHONE = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
 PATIENCE_MILLISECONDS = 20_000
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 
 import httpx
 import pytest
@@ -55,14 +54,19 @@ def connect(port: int) -> closing[socket.socket]:
     return closing(socket.create_connection(("127.0.0.1", port), 20))
 
 
+def read_all(client: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    answer = b""
+    while part := client.recv(65536):
+        answer += part
+    return answer
+
+
 def ask(port: int, request: bytes) -> tuple[bytes, bytes]:
     """Head and body of the answer to `request`, after which the server closes or is told nothing more."""
     with connect(port) as client:
         client.sendall(request)
-        answer = b""
-        while part := client.recv(65536):
-            answer += part
-        head, _, body = answer.partition(b"\r\n\r\n")
+        head, _, body = read_all(client).partition(b"\r\n\r\n")
         return head, body
 
 
@@ -146,7 +150,7 @@ class TestAnswer:
         try:
             for each in waiting:
                 each.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            assert all(b"slow" in b"".join(iter(partial(each.recv, 65536), b"")) for each in waiting)
+            assert all(read_all(each).endswith(b"slow") for each in waiting)
         finally:
             for each in waiting:
                 each.close()

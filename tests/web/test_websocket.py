@@ -36,14 +36,14 @@ def quick_server(url: str) -> Iterator[Server]:
 def open_socket(
     server: Server, headers: Headers | None, query: str = "", *, path: str = "/api/v1/events/ws", **more: Any
 ) -> ClientConnection:
-    opened: ClientConnection = connect(
+    connection: ClientConnection = connect(
         f"ws://127.0.0.1:{server.port}{path}{query}",
         additional_headers=headers,
         open_timeout=10,
         close_timeout=2,
         **more,
     )
-    return opened
+    return connection
 
 
 def receive(connection: ClientConnection, seconds: float = 10) -> dict[str, Any]:
