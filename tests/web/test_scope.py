@@ -150,7 +150,9 @@ def test_what_tells_of_the_whole_fleet_is_refused(client: FlaskClient, headers: 
 
 
 def test_nobody_but_admins_makes_rights(client: FlaskClient, headers: Headers, services: Services) -> None:
-    endpoints = make_endpoints(Metrics(services.fleet, services.events, services.acs.statistics), dict)
+    endpoints = make_endpoints(
+        Metrics(services.fleet, services.events, services.acs.statistics, services.monitoring.alerts), dict
+    )
     rights: list[Endpoint] = [each for each in endpoints if each.path.startswith(("/operators", "/tokens", "/audit"))]
     assert rights
     assert all(each.role is Role.ADMIN for each in rights)
