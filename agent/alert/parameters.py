@@ -18,6 +18,8 @@ class Parameter:
     """One number that a rule can be told."""
 
     name: str
+    title: str
+    """For people."""
     default: float | None
     """None: it is not looked at."""
     least: float
@@ -34,6 +36,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.MODEM_OUT_OF_CREDIT: (
         Parameter(
             name="rsrp_dbm",
+            title="RSRP",
             default=-115.0,
             least=-140.0,
             most=-40.0,
@@ -44,6 +47,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.SIGNAL_BELOW: (
         Parameter(
             name="rsrp_dbm",
+            title="RSRP",
             default=-118.0,
             least=-140.0,
             most=-40.0,
@@ -53,6 +57,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="rsrq_db",
+            title="RSRQ",
             default=None,
             least=-40.0,
             most=0.0,
@@ -62,6 +67,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="sinr_db",
+            title="SINR",
             default=None,
             least=-30.0,
             most=40.0,
@@ -71,6 +77,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="hysteresis_db",
+            title="Hysteresis",
             default=3.0,
             least=0.0,
             most=20.0,
@@ -81,6 +88,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.ADDRESS_UNCHANGED: (
         Parameter(
             name="hours",
+            title="Told for",
             default=24.0,
             least=1.0,
             most=168.0,
@@ -91,6 +99,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.HOST_SILENT: (
         Parameter(
             name="seconds",
+            title="Silence",
             default=90.0,
             least=30.0,
             most=86_400.0,
@@ -101,6 +110,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.ENDPOINT_BUDGET: (
         Parameter(
             name="endpoints_of_modem",
+            title="Endpoints of a modem",
             default=14.0,
             least=1.0,
             most=31.0,
@@ -109,6 +119,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="endpoints_of_controller",
+            title="Endpoints of a controller",
             default=96.0,
             least=1.0,
             most=4096.0,
@@ -119,6 +130,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.DEVICE_NOT_SEEN: (
         Parameter(
             name="intervals",
+            title="Inform intervals",
             default=3.0,
             least=1.0,
             most=100.0,
@@ -127,6 +139,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="seconds",
+            title="Silence",
             default=900.0,
             least=60.0,
             most=2_592_000.0,
@@ -136,15 +149,28 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     ),
     RuleKind.FAULT_RATE: (
         Parameter(
-            name="faults", default=50.0, least=1.0, most=1e9, unit="", text="More new faults than this are too many."
+            name="faults",
+            title="Faults",
+            default=50.0,
+            least=1.0,
+            most=1e9,
+            unit="",
+            text="More new faults than this are too many.",
         ),
         Parameter(
-            name="minutes", default=60.0, least=1.0, most=1440.0, unit="min", text="The time in which they came."
+            name="minutes",
+            title="Within",
+            default=60.0,
+            least=1.0,
+            most=1440.0,
+            unit="min",
+            text="The time in which they came.",
         ),
     ),
     RuleKind.QUEUE_DEPTH: (
         Parameter(
             name="tasks",
+            title="Tasks",
             default=1000.0,
             least=1.0,
             most=1e9,
@@ -155,6 +181,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
     RuleKind.DATABASE: (
         Parameter(
             name="connections_percent",
+            title="Connections",
             default=90.0,
             least=1.0,
             most=100.0,
@@ -163,6 +190,7 @@ PARAMETERS: Mapping[RuleKind, tuple[Parameter, ...]] = {
         ),
         Parameter(
             name="transaction_seconds",
+            title="Open transaction",
             default=3600.0,
             least=60.0,
             most=604_800.0,

@@ -182,6 +182,7 @@ class ParameterView(View):
     """A number that rules of a kind can be told."""
 
     name: str
+    title: str
     default: float | None
     least: float
     most: float

@@ -6,6 +6,7 @@ from flask import Blueprint
 
 from agent.web.pages import (
     account,
+    alerts,
     audit,
     cpe_lists,
     device,
@@ -21,6 +22,7 @@ from agent.web.pages import (
 FAMILIES: tuple[Blueprint, ...] = (
     signing_in.blueprint,
     overview.blueprint,
+    alerts.blueprint,
     modems.blueprint,
     devices.blueprint,
     device.blueprint,

@@ -1,7 +1,7 @@
 // Buttons and forms that change something: they ask first where it is dangerous, call the API, and say what came of it.
 //   <button data-action="/api/v1/…" data-method="POST" data-body='{…}' data-confirm="dialog-id" data-done="…" data-then="reload | /path">
 //   <form data-submit="/api/v1/…" data-method="PUT" data-done="…" data-then="…">: its named fields are the JSON body.
-// `data-type` of a field: number, boolean, list (lines), text (default); an empty field with data-optional is left out,
+// `data-type` of a field: number, boolean, list (lines), choices (numbers of a select), text (default); an empty field with data-optional is left out,
 // one with data-null is null, as is one whose data-null-if names a box that is ticked. A name with dots (`scope.tags`) is a place in an object in the object.
 import { call, explain } from "./api.js";
 import { agreed } from "./confirm.js";
@@ -17,6 +17,8 @@ function valueOf(field) {
     case "boolean":
     case "checkbox":
       return field.type === "checkbox" ? field.checked : field.value === "true";
+    case "choices":
+      return [...field.selectedOptions].map((option) => Number(option.value));
     case "list":
       return field.value.split("\n").map((line) => line.trim()).filter(Boolean);
     default:
