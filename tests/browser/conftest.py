@@ -20,7 +20,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ground(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """What all tests look at; a test changes a modem or a CPE of its own."""
     folder: Path = tmp_path_factory.mktemp("browser")
@@ -28,9 +28,10 @@ def ground(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathF
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's own."""
+    """Debian's own. For this folder only: while Playwright runs, its event loop is this thread's, and nobody else can
+    have one."""
     if not CHROMIUM.exists():
         missing_service("chromium, as the package of that name has it")
     with sync_playwright() as playwright:
@@ -42,7 +43,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def states(ground: Ground, chromium: Browser) -> dict[Role, Any]:
     """Browsers in which a person of each role has signed in, to begin from."""
     made: dict[Role, Any] = {}
