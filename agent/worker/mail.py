@@ -107,9 +107,10 @@ class Mail:
                 client.login(server.username, server.password)
             yield client
         finally:
-            timer.cancel()
+            # The goodbye is bounded too: a server may trickle its answer to QUIT.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 client.quit()
+            timer.cancel()
             client.close()
 
 

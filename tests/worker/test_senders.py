@@ -240,6 +240,29 @@ def test_a_mail_server_that_says_nothing_or_trickles_is_given_up_in_time(talk: T
     assert time.monotonic() - begun < 4
 
 
+def take_and_trickle_goodbye(connection: socket.socket, cpe: Cpe) -> None:
+    """Take a mail, and never end the answer to QUIT."""
+    connection.sendall(b"220 here\r\n")
+    with connection.makefile("rb") as lines:
+        while line := lines.readline():
+            if line.upper().startswith(b"QUIT"):
+                trickle_greeting(connection, cpe)
+                return
+            if line.upper().startswith(b"DATA"):
+                connection.sendall(b"354 go on\r\n")
+                while lines.readline() != b".\r\n":
+                    pass
+            connection.sendall(b"250 well\r\n")
+
+
+def test_a_mail_that_was_taken_is_taken_however_long_the_goodbye() -> None:
+    with serve(take_and_trickle_goodbye) as cpe:
+        begun = time.monotonic()
+        told = mail(server_of(MailReceiver(tcp_port=cpe.tcp_port)), seconds=1.0)
+    assert told == TAKEN
+    assert time.monotonic() - begun < 5
+
+
 def test_without_a_server_no_mail_is_sent() -> None:
     told = mail(server_of(MailReceiver(), host=""))
     assert told == Told(heard=Heard.NEVER, reason="there is no server for mail: set alerts.smtp_host")
