@@ -227,14 +227,16 @@ def test_sessions_are_counted_by_outcome(history: History, database_url: str) ->
     for minute in range(120):
         at = HOUR + timedelta(minutes=minute)
         rows(database_url, add, at, at + timedelta(seconds=2), "completed" if minute % 4 else "timeout")
-    rows(database_url, add, NOW - timedelta(seconds=5), NOW - timedelta(seconds=4), "failed")
+    # This file may have been read long ago.
+    now = datetime.now(UTC)
+    rows(database_url, add, now - timedelta(seconds=5), now - timedelta(seconds=4), "failed")
     turn(history)
-    window = choose_window(HOUR, HOUR + timedelta(hours=2), at=NOW, points=10, finest=Tier.FINE)
+    window = choose_window(HOUR, HOUR + timedelta(hours=2), at=now, points=10, finest=Tier.FINE)
     steps = history.fetch_sessions(window)
     assert sum(step.sessions for step in steps if step.outcome == "completed") == 90
     assert sum(step.seconds for step in steps if step.outcome == "timeout") == 60
     assert rows(database_url, "SELECT sum(sessions) FROM session_history WHERE step_seconds = 3600") == [(120,)]
-    fresh = history.fetch_sessions(choose_window(NOW - timedelta(hours=1), NOW, at=NOW, finest=Tier.FINE))
+    fresh = history.fetch_sessions(choose_window(now - timedelta(hours=1), now, at=now, finest=Tier.FINE))
     assert [step.sessions for step in fresh if step.outcome == "failed"] == [1]
 
 
