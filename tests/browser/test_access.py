@@ -92,3 +92,15 @@ def test_a_wrong_password_says_no_more_than_that(visit: Visit) -> None:
         page.get_by_role("button", name="Sign in").click()
         told.append(page.get_by_role("alert").inner_text())
     assert told[0] == told[1]
+
+
+def test_a_file_is_named_before_it_is_deleted(visit: Visit, ground: Ground) -> None:
+    ground.rows("INSERT INTO files (name, kind, size, sha256) VALUES ('old-firmware.bin', '1', 1, repeat('0', 64))")
+    visitor = visit(Role.ADMIN)
+    visitor.open("/files")
+    visitor.page.get_by_role("button", name="Delete", exact=True).click()
+    dialog = visitor.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("old-firmware.bin")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert ground.rows("SELECT count(*) FROM files WHERE name LIKE 'old-%'") == [(1,)]
+    ground.rows("DELETE FROM files WHERE name LIKE 'old-%'")

@@ -1,5 +1,5 @@
 // Buttons and forms that change something: they ask first where it is dangerous, call the API, and say what came of it.
-//   <button data-action="/api/v1/…" data-method="POST" data-body='{…}' data-confirm="dialog-id" data-done="…" data-then="reload | /path">
+//   <button data-action="/api/v1/…" data-method="POST" data-body='{…}' data-confirm="dialog-id" data-names="what it is about" data-done="…" data-then="reload | /path">
 //   <form data-submit="/api/v1/…" data-method="PUT" data-done="…" data-then="…">: its named fields are the JSON body.
 // `data-type` of a field: number, boolean, list (lines), choices (numbers of a select), text (default); an empty field with data-optional is left out,
 // one with data-null is null, as is one whose data-null-if names a box that is ticked. A name with dots (`scope.tags`) is a place in an object in the object.
@@ -66,8 +66,12 @@ async function perform(element, path, method, body) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-action]");
   if (!button || button.disabled || button.getAttribute("aria-busy")) return;
-  const { action, method = "POST", body, confirm } = button.dataset;
-  if (confirm && !(await agreed(confirm))) return;
+  const { action, method = "POST", body, confirm, names = "" } = button.dataset;
+  const name = (dialog) => {
+    const place = dialog.querySelector("[data-names]");
+    if (place) place.textContent = names;
+  };
+  if (confirm && !(await agreed(confirm, name))) return;
   await perform(button, action, method, body ? JSON.parse(body) : undefined);
 });
 
